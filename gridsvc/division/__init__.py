@@ -1,0 +1,1 @@
+"""A community becomes unit grids and governance grids. Pure computation on metric geometry; deterministic."""

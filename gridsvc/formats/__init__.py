@@ -1,0 +1,1 @@
+"""Files in and out. Datum must be declared; every bad row is listed; nothing is guessed."""

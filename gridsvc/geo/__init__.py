@@ -1,0 +1,1 @@
+"""Places as numbers: datums, projections, division and grid codes, partition geometry, point to grid. Pure computation."""

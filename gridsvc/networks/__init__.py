@@ -1,0 +1,1 @@
+"""Three networks' grids become one net; who answers where. Pure computation."""

@@ -1,0 +1,124 @@
+"""Settings: read from ``GRIDSVC_*`` once at start-up, checked here, passed down as arguments.
+
+Each setting is data (name, default, unit, help) so that the documentation can be compared with the code by a test.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gridsvc.errors import SettingError
+from gridsvc.resources import checkout_dir
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: environment name, default as text, unit ("" if none), one line of help."""
+
+    name: str
+    default: str
+    unit: str
+    help: str
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("GRIDSVC_DATABASE_URL", "", "", "Any PostGIS as postgresql://user:password@host/db; empty uses the embedded server."),
+    Setting("GRIDSVC_VAR", "", "path", "Folder for the embedded database, logs and files; default var/ in the checkout, else ~/.gridsvc."),
+    Setting("GRIDSVC_HOST", "127.0.0.1", "", "Address the web server listens on."),
+    Setting("GRIDSVC_PORT", "8000", "", "Port the web server listens on."),
+    Setting("GRIDSVC_WORKERS", "2", "processes", "Web server processes."),
+    Setting("GRIDSVC_ANONYMOUS", "auto", "", "Whether requests without a token may read and report: on, off, or auto (on only when listening on loopback)."),
+    Setting("GRIDSVC_MAX_BODY_BYTES", "2097152", "bytes", "Largest request body accepted; larger ones get 413."),
+    Setting("GRIDSVC_LOCALE", "zh_Hans_CN", "", "Language when the user has chosen none: zh_Hans_CN or en."),
+    Setting("GRIDSVC_TIMEZONE", "Asia/Shanghai", "", "Time zone of calendars and of times shown."),
+    Setting("GRIDSVC_LOG_LEVEL", "INFO", "", "DEBUG, INFO, WARNING or ERROR."),
+    Setting("GRIDSVC_SECRET_KEY", "", "", "Key that signs session cookies; made and kept in GRIDSVC_VAR when empty."),
+    Setting("GRIDSVC_REAL_DATA", "", "path", "Folder of real data for tests and benchmarks; default ../shared/data if there."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings, checked. Paths are absolute."""
+
+    database_url: str
+    var_dir: Path
+    host: str
+    port: int
+    workers: int
+    anonymous: bool
+    max_body_bytes: int
+    locale: str
+    timezone: str
+    log_level: str
+    secret_key: str
+    real_data_dir: Path | None
+
+
+def _whole_number(name: str, text: str, lowest: int, highest: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = lowest - 1
+    if not lowest <= value <= highest:
+        raise SettingError(
+            f"{name} is {text!r}, not a whole number from {lowest} to {highest}.", hint=f"Unset {name} to use the default."
+        )
+    return value
+
+
+def _one_of(name: str, text: str, allowed: tuple[str, ...]) -> str:
+    if text not in allowed:
+        raise SettingError(f"{name} is {text!r}.", hint=f"Use one of: {', '.join(allowed)}.")
+    return text
+
+
+def _var_dir(text: str) -> Path:
+    if text:
+        return Path(text).expanduser().resolve()
+    root = checkout_dir()
+    return root / "var" if root else Path.home() / ".gridsvc"
+
+
+def _real_data_dir(text: str) -> Path | None:
+    if text:
+        return Path(text).expanduser().resolve()
+    root = checkout_dir()
+    beside = (root.parent / "shared" / "data") if root else None
+    return beside if beside and beside.is_dir() else None
+
+
+def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of ``environ`` (default: the process environment).
+
+    Raises
+    ------
+    SettingError
+        When a value is impossible; the message names the setting and the values allowed.
+    """
+    env = os.environ if environ is None else environ
+    text = {s.name: env.get(s.name, "").strip() or s.default for s in SETTINGS}
+    host = text["GRIDSVC_HOST"]
+    anonymous = _one_of("GRIDSVC_ANONYMOUS", text["GRIDSVC_ANONYMOUS"], ("auto", "on", "off"))
+    url = text["GRIDSVC_DATABASE_URL"]
+    if url and not url.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
+        raise SettingError(
+            "GRIDSVC_DATABASE_URL does not begin with postgresql://.", hint="Example: postgresql://user:password@host:5432/gridsvc."
+        )
+    return Settings(
+        database_url=url,
+        var_dir=_var_dir(text["GRIDSVC_VAR"]),
+        host=host,
+        port=_whole_number("GRIDSVC_PORT", text["GRIDSVC_PORT"], 0, 65535),
+        workers=_whole_number("GRIDSVC_WORKERS", text["GRIDSVC_WORKERS"], 1, 64),
+        anonymous=anonymous == "on" or (anonymous == "auto" and host in ("127.0.0.1", "localhost", "::1")),
+        max_body_bytes=_whole_number("GRIDSVC_MAX_BODY_BYTES", text["GRIDSVC_MAX_BODY_BYTES"], 1024, 1 << 30),
+        locale=_one_of("GRIDSVC_LOCALE", text["GRIDSVC_LOCALE"], ("zh_Hans_CN", "en")),
+        timezone=text["GRIDSVC_TIMEZONE"],
+        log_level=_one_of("GRIDSVC_LOG_LEVEL", text["GRIDSVC_LOG_LEVEL"].upper(), ("DEBUG", "INFO", "WARNING", "ERROR")),
+        secret_key=text["GRIDSVC_SECRET_KEY"],
+        real_data_dir=_real_data_dir(text["GRIDSVC_REAL_DATA"]),
+    )

@@ -1,0 +1,25 @@
+"""The tables, one module per subject. Migrations build them; a test holds the two together.
+
+Rules that hold in every table: geometry is EPSG:4490 (CGCS2000, lon lat), valid and not empty, by constraint;
+what changes with time has ``[valid_from, valid_to)``; codes are text; instants are timezone-aware.
+"""
+
+from gridsvc.store.tables.access import audit_log, tokens, users
+from gridsvc.store.tables.base import STORAGE_SRID, metadata
+from gridsvc.store.tables.basemap import barriers, streets, water_areas
+from gridsvc.store.tables.cases import cases, report_receipts, reports
+from gridsvc.store.tables.categories import categories, category_editions, category_limits
+from gridsvc.store.tables.circles import circle_runs, residence_times, walk_edges, walk_networks
+from gridsvc.store.tables.divisions import divisions
+from gridsvc.store.tables.facilities import facilities, facility_kinds
+from gridsvc.store.tables.grids import grids, networks, redraw_grids, redraws
+from gridsvc.store.tables.imports import imports
+from gridsvc.store.tables.residences import residences
+from gridsvc.store.tables.workforce import assignments, worker_kinds, workers
+
+__all__ = [
+    "STORAGE_SRID", "assignments", "audit_log", "barriers", "cases", "categories", "category_editions", "category_limits",
+    "circle_runs", "divisions", "facilities", "facility_kinds", "grids", "imports", "metadata", "networks", "redraw_grids",
+    "redraws", "report_receipts", "reports", "residence_times", "residences", "streets", "tokens", "users", "walk_edges",
+    "walk_networks", "water_areas", "worker_kinds", "workers", "assignments",
+]

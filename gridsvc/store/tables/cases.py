@@ -1,0 +1,89 @@
+"""Reports (immutable, as posted) and cases (the matters being handled); partitioned by month, district in the key.
+
+``report_receipts`` is not partitioned: it is what makes intake idempotent on the client's UUID whatever the month.
+"""
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Float, Identity, Index, LargeBinary, Table, Text
+from sqlalchemy.dialects.postgresql import UUID
+
+from gridsvc.cases.life_cycle import STAGES
+from gridsvc.store.tables.base import geometry, gist, metadata, recorded_at, sound_geometry
+
+
+def _grid_codes() -> list[Column]:
+    """Return the grid of each network at the row's own time; derived from position and time, never typed in."""
+    return [Column(f"{network}_grid", Text) for network in ("urban", "social", "security", "unified")]
+
+
+report_receipts = Table(
+    "report_receipts",
+    metadata,
+    Column("report_id", UUID, primary_key=True),
+    Column("district_code", Text, nullable=False),
+    Column("reported_at", DateTime(timezone=True), nullable=False),
+    Column("body_sha256", LargeBinary, nullable=False),
+    recorded_at(),
+)
+
+reports = Table(
+    "reports",
+    metadata,
+    Column("district_code", Text, primary_key=True),
+    Column("reported_at", DateTime(timezone=True), primary_key=True),
+    Column("report_id", UUID, primary_key=True),
+    Column("report_no", BigInteger, Identity(), nullable=False),
+    Column("edition", Text, nullable=False),
+    Column("category_code", Text, nullable=False),
+    Column("network", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("description", Text, nullable=False, server_default=""),
+    Column("reporter", Text),
+    Column("device", Text),
+    # as posted
+    Column("original_lon", Float, nullable=False),
+    Column("original_lat", Float, nullable=False),
+    Column("original_datum", Text, nullable=False),
+    Column("accuracy_m", Float),
+    # derived
+    geometry("POINT"),
+    Column("community_code", Text),
+    *_grid_codes(),
+    recorded_at("received_at"),
+    sound_geometry(),
+    CheckConstraint("accuracy_m IS NULL OR accuracy_m >= 0", name="accuracy_not_negative"),
+    CheckConstraint("original_datum IN ('wgs84', 'cgcs2000', 'gcj02', 'bd09')", name="datum_known"),
+    CheckConstraint("source IN ('field_app', 'hotline', 'sensor', 'video', 'department', 'media', 'import')", name="source_known"),
+    gist("reports"),
+    Index("ix_reports_report_no", "report_no"),
+    Index("ix_reports_social_grid_reported_at", "social_grid", "reported_at"),
+    Index("ix_reports_category_code_reported_at", "category_code", "reported_at"),
+    postgresql_partition_by="RANGE (reported_at)",
+)
+
+cases = Table(
+    "cases",
+    metadata,
+    Column("district_code", Text, primary_key=True),
+    Column("opened_at", DateTime(timezone=True), primary_key=True),
+    Column("case_id", UUID, primary_key=True),
+    Column("case_code", Text, nullable=False),
+    Column("report_id", UUID, nullable=False),
+    Column("edition", Text, nullable=False),
+    Column("category_code", Text, nullable=False),
+    Column("network", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("responsible_department", Text),
+    Column("due_at", DateTime(timezone=True)),
+    Column("closed_at", DateTime(timezone=True)),
+    geometry("POINT"),
+    Column("community_code", Text),
+    *_grid_codes(),
+    recorded_at(),
+    sound_geometry(),
+    CheckConstraint("stage IN (" + ", ".join(f"'{s}'" for s in STAGES) + ")", name="stage_known"),
+    gist("cases"),
+    Index("ix_cases_report_id", "report_id"),
+    Index("ix_cases_stage_opened_at", "stage", "opened_at"),
+    Index("ix_cases_social_grid", "social_grid"),
+    postgresql_partition_by="RANGE (opened_at)",
+)

@@ -1,0 +1,99 @@
+"""Networks, dated grids, and redraws (drafts that become grids when approved)."""
+
+from sqlalchemy import (
+    BigInteger, Boolean, CheckConstraint, Column, DateTime, Float, ForeignKey, Identity, Index, Integer, Table, Text, text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, UUID, ExcludeConstraint
+
+from gridsvc.store.tables.base import geometry, gist, metadata, recorded_at, sound_geometry, validity, validity_ordered
+
+networks = Table(
+    "networks",
+    metadata,
+    Column("network", Text, primary_key=True),
+    Column("name_zh", Text, nullable=False),
+    Column("name_en", Text, nullable=False),
+    Column("grid_kind", Text, nullable=False),
+    Column("is_merged", Boolean, nullable=False, server_default=text("false")),
+    Column("sort_order", Integer, nullable=False),
+)
+
+_GRID_KIND = "kind IN ('unit', 'governance', 'security', 'unified')"
+
+
+def _grid_columns() -> list[Column]:
+    return [
+        Column("network", Text, ForeignKey("networks.network"), nullable=False),
+        Column("kind", Text, nullable=False),
+        Column("code", Text, nullable=False),
+        Column("name", Text, nullable=False, server_default=""),
+        Column("community_code", Text, nullable=False),
+        # a unit grid's governance grid; a grid's unified grid is found by position
+        Column("parent_code", Text),
+        Column("households", Integer, nullable=False, server_default=text("0")),
+        Column("population", Integer, nullable=False, server_default=text("0")),
+        Column("area_m2", Float, nullable=False),
+        # per network: code and share of households of the grid that answers there (merged grids only)
+        Column("responsible", JSONB),
+        geometry("MULTIPOLYGON"),
+    ]
+
+
+grids = Table(
+    "grids",
+    metadata,
+    Column("grid_id", BigInteger, Identity(), primary_key=True),
+    *_grid_columns(),
+    Column("redraw_id", UUID, ForeignKey("redraws.redraw_id"), nullable=False),
+    *validity(),
+    recorded_at(),
+    sound_geometry(),
+    validity_ordered(),
+    CheckConstraint(_GRID_KIND, name="kind_known"),
+    CheckConstraint("starts_with(code, community_code)", name="code_within_community"),
+    CheckConstraint("area_m2 > 0", name="area_positive"),
+    CheckConstraint("kind <> 'unit' OR ST_NumGeometries(geom) = 1", name="unit_grid_contiguous"),
+    # one grid code is in force at most once at any instant of a network
+    ExcludeConstraint(
+        ("network", "="), ("code", "="), (text("tstzrange(valid_from, valid_to)"), "&&"),
+        name="ex_grids_code_validity", using="gist",
+    ),
+    gist("grids"),
+    Index("ix_grids_network_code", "network", "code", postgresql_ops={"code": "text_pattern_ops"}),
+    Index("ix_grids_community_code", "community_code", postgresql_ops={"community_code": "text_pattern_ops"}),
+)
+
+redraws = Table(
+    "redraws",
+    metadata,
+    Column("redraw_id", UUID, primary_key=True, server_default=text("gen_random_uuid()")),
+    Column("network", Text, ForeignKey("networks.network"), nullable=False),
+    Column("division_code", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="draft"),
+    Column("origin", Text, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("drafted_by", Text, nullable=False),
+    Column("drafted_at", DateTime(timezone=True), nullable=False),
+    Column("decided_by", Text),
+    Column("decided_at", DateTime(timezone=True)),
+    Column("in_force_from", DateTime(timezone=True)),
+    Column("checks", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    recorded_at(),
+    CheckConstraint("state IN ('draft', 'approved', 'discarded')", name="state_known"),
+    CheckConstraint("origin IN ('automatic', 'imported', 'edited', 'merged')", name="origin_known"),
+    CheckConstraint("(state = 'draft') = (decided_at IS NULL)", name="decided_once"),
+    CheckConstraint("(state = 'approved') = (in_force_from IS NOT NULL)", name="in_force_when_approved"),
+    Index("ix_redraws_division_code", "division_code", postgresql_ops={"division_code": "text_pattern_ops"}),
+)
+
+redraw_grids = Table(
+    "redraw_grids",
+    metadata,
+    Column("redraw_grid_id", BigInteger, Identity(), primary_key=True),
+    Column("redraw_id", UUID, ForeignKey("redraws.redraw_id", ondelete="CASCADE"), nullable=False, index=True),
+    *_grid_columns(),
+    sound_geometry(),
+    CheckConstraint(_GRID_KIND, name="kind_known"),
+    CheckConstraint("area_m2 > 0", name="area_positive"),
+    gist("redraw_grids"),
+)

@@ -1,0 +1,1 @@
+"""Flask: create_app, the JSON API, vector tiles and pages. Never imports the store; works through services and bootstrap."""

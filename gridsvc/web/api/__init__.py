@@ -1,0 +1,1 @@
+"""JSON and GeoJSON under /api/v1."""
