@@ -1,6 +1,19 @@
 """Users, tokens (stored as hashes only) and the append-only, hash-chained audit log."""
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, DateTime, ForeignKey, Identity, Index, LargeBinary, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    Table,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from gridsvc.store.tables.base import metadata, recorded_at
@@ -26,7 +39,7 @@ tokens = Table(
     metadata,
     Column("token_id", BigInteger, Identity(), primary_key=True),
     Column("user_id", BigInteger, ForeignKey("users.user_id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("token_sha256", LargeBinary, nullable=False, unique=True),
+    Column("token_sha256", LargeBinary, nullable=False, unique=True),  # never the token itself
     Column("label", Text, nullable=False, server_default=""),
     Column("expires_at", DateTime(timezone=True)),
     Column("withdrawn_at", DateTime(timezone=True)),

@@ -3,7 +3,19 @@
 ``report_receipts`` is not partitioned: it is what makes intake idempotent on the client's UUID whatever the month.
 """
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Float, Identity, Index, LargeBinary, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Float,
+    Identity,
+    Index,
+    LargeBinary,
+    Table,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import UUID
 
 from gridsvc.cases.life_cycle import STAGES
@@ -15,10 +27,15 @@ def _grid_codes() -> list[Column]:
     return [Column(f"{network}_grid", Text) for network in ("urban", "social", "security", "unified")]
 
 
+def _district_code_known() -> CheckConstraint:
+    """Return the constraint on the distribution key: scope, partitions and case codes all rest on it."""
+    return CheckConstraint("district_code ~ '^[0-9]{6}$'", name="district_code_digits")
+
+
 report_receipts = Table(
     "report_receipts",
     metadata,
-    Column("report_id", UUID, primary_key=True),
+    Column("report_id", UUID(as_uuid=False), primary_key=True),
     Column("district_code", Text, nullable=False),
     Column("reported_at", DateTime(timezone=True), nullable=False),
     Column("body_sha256", LargeBinary, nullable=False),
@@ -30,7 +47,7 @@ reports = Table(
     metadata,
     Column("district_code", Text, primary_key=True),
     Column("reported_at", DateTime(timezone=True), primary_key=True),
-    Column("report_id", UUID, primary_key=True),
+    Column("report_id", UUID(as_uuid=False), primary_key=True),
     Column("report_no", BigInteger, Identity(), nullable=False),
     Column("edition", Text, nullable=False),
     Column("category_code", Text, nullable=False),
@@ -48,15 +65,21 @@ reports = Table(
     geometry("POINT"),
     Column("community_code", Text),
     *_grid_codes(),
+    # when the grids above were derived; NULL = to be located (again), because it is new or its grids were redrawn
+    Column("located_at", DateTime(timezone=True)),
     recorded_at("received_at"),
     sound_geometry(),
+    _district_code_known(),
     CheckConstraint("accuracy_m IS NULL OR accuracy_m >= 0", name="accuracy_not_negative"),
     CheckConstraint("original_datum IN ('wgs84', 'cgcs2000', 'gcj02', 'bd09')", name="datum_known"),
-    CheckConstraint("source IN ('field_app', 'hotline', 'sensor', 'video', 'department', 'media', 'import')", name="source_known"),
+    CheckConstraint(
+        "source IN ('field_app', 'hotline', 'sensor', 'video', 'department', 'media', 'import')", name="source_known"
+    ),
     gist("reports"),
     Index("ix_reports_report_no", "report_no"),
     Index("ix_reports_social_grid_reported_at", "social_grid", "reported_at"),
     Index("ix_reports_category_code_reported_at", "category_code", "reported_at"),
+    Index("ix_reports_unlocated", "district_code", "reported_at", postgresql_where=text("located_at IS NULL")),
     postgresql_partition_by="RANGE (reported_at)",
 )
 
@@ -65,9 +88,9 @@ cases = Table(
     metadata,
     Column("district_code", Text, primary_key=True),
     Column("opened_at", DateTime(timezone=True), primary_key=True),
-    Column("case_id", UUID, primary_key=True),
+    Column("case_id", UUID(as_uuid=False), primary_key=True),
     Column("case_code", Text, nullable=False),
-    Column("report_id", UUID, nullable=False),
+    Column("report_id", UUID(as_uuid=False), nullable=False),
     Column("edition", Text, nullable=False),
     Column("category_code", Text, nullable=False),
     Column("network", Text, nullable=False),
@@ -80,6 +103,7 @@ cases = Table(
     *_grid_codes(),
     recorded_at(),
     sound_geometry(),
+    _district_code_known(),
     CheckConstraint("stage IN (" + ", ".join(f"'{s}'" for s in STAGES) + ")", name="stage_known"),
     gist("cases"),
     Index("ix_cases_report_id", "report_id"),

@@ -1,6 +1,18 @@
 """Categories of components and matters, by edition, with their handling limits and the source of each."""
 
-from sqlalchemy import Boolean, CheckConstraint, Column, Date, Float, ForeignKey, ForeignKeyConstraint, Integer, Table, Text, text
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    Float,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Integer,
+    Table,
+    Text,
+    text,
+)
 
 from gridsvc.store.tables.base import metadata
 

@@ -3,7 +3,16 @@
 from sqlalchemy import BigInteger, CheckConstraint, Column, Identity, Index, SmallInteger, Table, Text, text
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 
-from gridsvc.store.tables.base import geometry, gist, metadata, recorded_at, sound_geometry, source_columns, validity, validity_ordered
+from gridsvc.store.tables.base import (
+    geometry,
+    gist,
+    metadata,
+    recorded_at,
+    sound_geometry,
+    source_columns,
+    validity,
+    validity_ordered,
+)
 
 divisions = Table(
     "divisions",

@@ -3,7 +3,16 @@
 from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Identity, Index, Integer, Table, Text, text
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 
-from gridsvc.store.tables.base import geometry, gist, metadata, recorded_at, sound_geometry, source_columns, validity, validity_ordered
+from gridsvc.store.tables.base import (
+    geometry,
+    gist,
+    metadata,
+    recorded_at,
+    sound_geometry,
+    source_columns,
+    validity,
+    validity_ordered,
+)
 
 facility_kinds = Table(
     "facility_kinds",
@@ -28,6 +37,8 @@ facilities = Table(
     Column("kind_code", Text, ForeignKey("facility_kinds.kind_code"), nullable=False),
     Column("name", Text, nullable=False, server_default=""),
     Column("address", Text, nullable=False, server_default=""),
+    # derived from the position; scope is cut by it
+    Column("community_code", Text),
     geometry("POINT"),
     *validity(),
     *source_columns(),
@@ -35,8 +46,12 @@ facilities = Table(
     sound_geometry(),
     validity_ordered(),
     ExcludeConstraint(
-        ("facility_code", "="), (text("tstzrange(valid_from, valid_to)"), "&&"), name="ex_facilities_code_validity", using="gist"
+        ("facility_code", "="),
+        (text("tstzrange(valid_from, valid_to)"), "&&"),
+        name="ex_facilities_code_validity",
+        using="gist",
     ),
     gist("facilities"),
     Index("ix_facilities_kind_code", "kind_code"),
+    Index("ix_facilities_community_code", "community_code", postgresql_ops={"community_code": "text_pattern_ops"}),
 )

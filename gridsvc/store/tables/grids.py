@@ -1,7 +1,20 @@
 """Networks, dated grids, and redraws (drafts that become grids when approved)."""
 
 from sqlalchemy import (
-    BigInteger, Boolean, CheckConstraint, Column, DateTime, Float, ForeignKey, Identity, Index, Integer, Table, Text, text,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB, UUID, ExcludeConstraint
 
@@ -44,7 +57,7 @@ grids = Table(
     metadata,
     Column("grid_id", BigInteger, Identity(), primary_key=True),
     *_grid_columns(),
-    Column("redraw_id", UUID, ForeignKey("redraws.redraw_id"), nullable=False),
+    Column("redraw_id", UUID(as_uuid=False), ForeignKey("redraws.redraw_id"), nullable=False),
     *validity(),
     recorded_at(),
     sound_geometry(),
@@ -55,8 +68,11 @@ grids = Table(
     CheckConstraint("kind <> 'unit' OR ST_NumGeometries(geom) = 1", name="unit_grid_contiguous"),
     # one grid code is in force at most once at any instant of a network
     ExcludeConstraint(
-        ("network", "="), ("code", "="), (text("tstzrange(valid_from, valid_to)"), "&&"),
-        name="ex_grids_code_validity", using="gist",
+        ("network", "="),
+        ("code", "="),
+        (text("tstzrange(valid_from, valid_to)"), "&&"),
+        name="ex_grids_code_validity",
+        using="gist",
     ),
     gist("grids"),
     Index("ix_grids_network_code", "network", "code", postgresql_ops={"code": "text_pattern_ops"}),
@@ -66,7 +82,7 @@ grids = Table(
 redraws = Table(
     "redraws",
     metadata,
-    Column("redraw_id", UUID, primary_key=True, server_default=text("gen_random_uuid()")),
+    Column("redraw_id", UUID(as_uuid=False), primary_key=True, server_default=text("gen_random_uuid()")),
     Column("network", Text, ForeignKey("networks.network"), nullable=False),
     Column("division_code", Text, nullable=False),
     Column("state", Text, nullable=False, server_default="draft"),
@@ -90,9 +106,10 @@ redraw_grids = Table(
     "redraw_grids",
     metadata,
     Column("redraw_grid_id", BigInteger, Identity(), primary_key=True),
-    Column("redraw_id", UUID, ForeignKey("redraws.redraw_id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("redraw_id", UUID(as_uuid=False), ForeignKey("redraws.redraw_id", ondelete="CASCADE"), nullable=False),
     *_grid_columns(),
     sound_geometry(),
+    UniqueConstraint("redraw_id", "network", "code"),
     CheckConstraint(_GRID_KIND, name="kind_known"),
     CheckConstraint("area_m2 > 0", name="area_positive"),
     gist("redraw_grids"),

@@ -13,6 +13,8 @@ imports = Table(
     Column("file_name", Text, nullable=False),
     Column("file_sha256", Text, nullable=False),
     Column("datum", Text, nullable=False),
+    # the scope it was imported under: a file cut to one district is not imported for its neighbour
+    Column("scope_prefix", Text, nullable=False, server_default=""),
     Column("rows_stored", Integer, nullable=False),
     Column("rows_refused", Integer, nullable=False),
     Column("refused", JSONB, nullable=False, server_default=text("'[]'::jsonb")),

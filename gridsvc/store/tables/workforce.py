@@ -1,9 +1,30 @@
 """Workers, their kinds, and their dated assignments to grids."""
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, ForeignKey, Identity, Index, Integer, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    Table,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 
-from gridsvc.store.tables.base import geometry, gist, metadata, recorded_at, sound_geometry, source_columns, validity, validity_ordered
+from gridsvc.store.tables.base import (
+    geometry,
+    gist,
+    metadata,
+    recorded_at,
+    sound_geometry,
+    source_columns,
+    validity,
+    validity_ordered,
+)
 
 worker_kinds = Table(
     "worker_kinds",
@@ -40,7 +61,10 @@ workers = Table(
     validity_ordered(),
     CheckConstraint("capacity_grids > 0", name="capacity_positive"),
     ExcludeConstraint(
-        ("worker_code", "="), (text("tstzrange(valid_from, valid_to)"), "&&"), name="ex_workers_code_validity", using="gist"
+        ("worker_code", "="),
+        (text("tstzrange(valid_from, valid_to)"), "&&"),
+        name="ex_workers_code_validity",
+        using="gist",
     ),
     gist("workers", "home"),
     Index("ix_workers_division_code", "division_code", postgresql_ops={"division_code": "text_pattern_ops"}),
@@ -63,8 +87,12 @@ assignments = Table(
     CheckConstraint("(role = 'deputy') = (deputy_of IS NOT NULL)", name="deputy_names_whom"),
     # one primary worker on one grid at any instant
     ExcludeConstraint(
-        ("network", "="), ("grid_code", "="), (text("tstzrange(valid_from, valid_to)"), "&&"),
-        where=text("is_primary"), name="ex_assignments_primary_validity", using="gist",
+        ("network", "="),
+        ("grid_code", "="),
+        (text("tstzrange(valid_from, valid_to)"), "&&"),
+        where=text("is_primary"),
+        name="ex_assignments_primary_validity",
+        using="gist",
     ),
     Index("ix_assignments_network_grid_code", "network", "grid_code", postgresql_ops={"grid_code": "text_pattern_ops"}),
     Index("ix_assignments_worker_code", "worker_code"),
