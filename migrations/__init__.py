@@ -1,0 +1,1 @@
+"""Alembic migrations of the gridsvc database; run them with ``gridsvc db upgrade`` (see gridsvc/store/migrate.py)."""
