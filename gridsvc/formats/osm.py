@@ -1,0 +1,206 @@
+"""Streets, buildings and facilities out of an OpenStreetMap extract (PBF).
+
+Streets are split wherever two of them share a node, so that lines which meet share an end point; ways that cross without
+sharing a node (bridges, tunnels) stay apart. Positions are WGS 84, longitude latitude.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import osmium
+import pandas as pd
+import shapely
+
+from gridsvc.errors import FileUnreadableError
+from gridsvc.progress import SILENT, Progress
+from gridsvc.resources import content_dir
+
+# building value -> use of a residence; every other building is "public" when it serves the public, else "residential"
+_USES: dict[str, str] = {
+    **dict.fromkeys(("apartments", "residential", "house", "detached", "terrace", "dormitory", "semidetached_house", "bungalow", "yes"), "residential"),
+    **dict.fromkeys(("commercial", "retail", "office", "supermarket", "kiosk", "hotel"), "commercial"),
+    **dict.fromkeys(("school", "kindergarten", "college", "university"), "school"),
+    **dict.fromkeys(("industrial", "warehouse", "factory", "manufacture"), "industrial"),
+}  # fmt: skip
+# a roof without walls may span a street; a grid border may pass under it
+_NOT_HOUSES = frozenset({"roof", "entrance"})
+
+
+@dataclass(slots=True)
+class OsmExtract:
+    """What was found in an extract.
+
+    Attributes
+    ----------
+    streets
+        street_code, name, street_class, layer, geometry (LineString).
+    residences
+        residence_code, name, use, floors, households, population, geometry (Polygon).
+    facilities
+        facility_code, kind_code, name, address, geometry (Point).
+    counts
+        ``highway_ways``, ``street_pieces``, ``building_ways``, ``building_relations``, ``buildings``, ``buildings_incomplete`` (their nodes lie
+        beyond the extract), ``facilities``.
+    """
+
+    streets: pd.DataFrame
+    residences: pd.DataFrame
+    facilities: pd.DataFrame
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def read_osm(path: Path | str, progress: Progress = SILENT) -> OsmExtract:
+    """Return streets, buildings and facilities of an OSM file (``.osm.pbf``, ``.osm``).
+
+    Raises
+    ------
+    FileUnreadableError
+        When the file is missing, empty or not an OSM file, or holds nothing of the three.
+    """
+    path = Path(path)
+    if not path.is_file() or path.stat().st_size == 0:
+        raise FileUnreadableError(f"{path} is missing or empty.", path=str(path))
+    counts: Counter[str] = Counter()
+    try:
+        progress.start("reading streets")
+        streets = _streets(path, counts)
+        progress.start("reading buildings and facilities")
+        residences, facilities = _buildings_and_facilities(path, counts)
+    except (RuntimeError, ValueError) as wrong:
+        raise FileUnreadableError(f"{path.name} is not a readable OSM file: {wrong}.", path=str(path)) from wrong
+    counts.update(street_pieces=len(streets), buildings=len(residences), facilities=len(facilities))
+    if not counts.total():
+        raise FileUnreadableError(f"{path.name} holds no street, building or facility.", path=str(path))
+    return OsmExtract(streets, residences, facilities, dict(counts))
+
+
+def _name(tags: Any) -> str:
+    return tags.get("name:zh") or tags.get("name") or ""
+
+
+def _layer(tags: Any) -> int:
+    try:
+        return int(tags.get("layer", "0"))
+    except ValueError:
+        return 0
+
+
+def _streets(path: Path, counts: Counter[str]) -> pd.DataFrame:
+    ways: list[tuple[int, str, str, int]] = []
+    node_ids: list[np.ndarray] = []
+    positions: list[np.ndarray] = []
+    reader = osmium.FileProcessor(path).with_locations().with_filter(osmium.filter.KeyFilter("highway"))
+    for item in reader:  # one Python step per way: the library hands ways over one at a time
+        if not item.is_way():
+            continue
+        counts["highway_ways"] += 1
+        nodes = [(n.ref, n.lon, n.lat) for n in item.nodes if n.location.valid()]
+        if len(nodes) > 1:
+            ways.append((item.id, _name(item.tags), item.tags["highway"], _layer(item.tags)))
+            node_ids.append(np.array([n[0] for n in nodes], dtype=np.int64))
+            positions.append(np.array([n[1:] for n in nodes], dtype=np.float64))
+    return _split_at_shared_nodes(ways, node_ids, positions)
+
+
+def _split_at_shared_nodes(
+    ways: list[tuple[int, str, str, int]], node_ids: list[np.ndarray], positions: list[np.ndarray]
+) -> pd.DataFrame:
+    columns = ["street_code", "name", "street_class", "layer"]
+    if not ways:
+        return pd.DataFrame({**{name: [] for name in columns}, "geometry": np.empty(0, dtype=object)})
+    every_id = np.concatenate(node_ids)
+    _, inverse, uses = np.unique(every_id, return_inverse=True, return_counts=True)
+    shared = uses[inverse] > 1
+    rows, pieces, start = [], [], 0
+    for (way_id, name, street_class, layer), ids, xy in zip(ways, node_ids, positions, strict=True):
+        cuts = np.flatnonzero(shared[start : start + len(ids)])
+        start += len(ids)
+        bounds = np.unique(np.concatenate([[0], cuts, [len(ids) - 1]]))
+        for k, (first, last) in enumerate(zip(bounds[:-1], bounds[1:], strict=True), 1):
+            piece = xy[first : last + 1]
+            if np.any(piece != piece[0]):  # two nodes on one spot make no line
+                rows.append((f"w{way_id}-{k}", name, street_class, layer))
+                pieces.append(shapely.LineString(piece))
+    frame = pd.DataFrame(rows, columns=columns)
+    frame["geometry"] = np.array(pieces, dtype=object)
+    return frame
+
+
+def read_facility_tags() -> dict[tuple[str, str], str]:
+    """Return ``(OSM key, value) -> facility kind code`` in table order, from ``data/osm_facility_kinds.csv``."""
+    with (content_dir("data") / "osm_facility_kinds.csv").open(encoding="utf-8", newline="") as table:
+        return {(row["key"], row["value"]): row["kind_code"] for row in csv.DictReader(table)}
+
+
+def _kind_of(tags: Any, kinds: dict[tuple[str, str], str], keys: tuple[str, ...]) -> str | None:
+    for key in keys:
+        value = tags.get(key)
+        if value is not None and (key, value) in kinds:
+            return kinds[key, value]
+    return None
+
+
+def _buildings_and_facilities(path: Path, counts: Counter[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    kinds = read_facility_tags()
+    keys = tuple(dict.fromkeys(key for key, _ in kinds))
+    buildings: list[tuple[Any, ...]] = []
+    facilities: list[tuple[Any, ...]] = []
+    complete = 0
+    wkb = osmium.geom.WKBFactory()
+    reader = osmium.FileProcessor(path).with_areas().with_filter(osmium.filter.KeyFilter("building", *keys))
+    for item in reader:
+        tags = item.tags
+        is_building = tags.get("building", "no") != "no"
+        is_house = is_building and tags["building"] not in _NOT_HOUSES
+        if item.is_area():
+            kind = _kind_of(tags, kinds, keys)
+            if not is_building and kind is None:
+                continue
+            complete += is_building
+            code = f"{'w' if item.from_way() else 'r'}{item.orig_id()}"
+            outline = shapely.from_wkb(wkb.create_multipolygon(item))
+            if is_house:
+                buildings.extend(_building_rows(code, tags, outline))
+            if kind is not None:
+                facilities.append(_facility_row(code, kind, tags, shapely.point_on_surface(outline)))
+        elif item.is_node() and (kind := _kind_of(tags, kinds, keys)) is not None:
+            facilities.append(_facility_row(f"n{item.id}", kind, tags, shapely.Point(item.lon, item.lat)))
+        elif is_building and item.is_way():
+            counts["building_ways"] += 1
+        elif is_building and item.is_relation():
+            counts["building_relations"] += 1
+    counts["buildings_incomplete"] = counts["building_ways"] + counts["building_relations"] - complete
+    return (
+        _frame(buildings, ["residence_code", "name", "use", "floors", "households", "population", "geometry"]),
+        _frame(facilities, ["facility_code", "kind_code", "name", "address", "geometry"]),
+    )
+
+
+def _frame(rows: list[tuple[Any, ...]], columns: list[str]) -> pd.DataFrame:
+    frame = pd.DataFrame([row[:-1] for row in rows], columns=columns[:-1])
+    geometry = np.empty(len(rows), dtype=object)
+    geometry[:] = [row[-1] for row in rows]
+    frame["geometry"] = geometry
+    return frame
+
+
+def _building_rows(code: str, tags: Any, outline: shapely.MultiPolygon) -> Iterator[tuple[Any, ...]]:
+    parts = shapely.get_parts(outline)
+    levels = tags.get("building:levels", "")
+    floors = int(levels) if levels.isdecimal() else None
+    for k, part in enumerate(parts, 1):
+        own = code if len(parts) == 1 else f"{code}-{k}"
+        # OSM does not say how many households live there
+        yield own, _name(tags), _USES.get(tags["building"], "public"), floors, 0, 0, part
+
+
+def _facility_row(code: str, kind: str, tags: Any, point: shapely.Point) -> tuple[Any, ...]:
+    address = " ".join(part for part in (tags.get("addr:street"), tags.get("addr:housenumber")) if part)
+    return code, kind, _name(tags), tags.get("addr:full") or address, point
