@@ -1,0 +1,103 @@
+"""Properties of walking times and isochrones over random towns."""
+
+from dataclasses import replace
+
+import numpy as np
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gridsvc.circle.isochrones import isochrones
+from gridsvc.circle.travel_times import nearest_times
+from gridsvc.circle.walk_network import attach_points, build_walk_network
+from tests.factories.street_towns import crooked_net
+
+seeds = st.integers(0, 10_000)
+few = settings(max_examples=25, deadline=None)
+
+
+def town(seed):
+    lines = crooked_net(seed)
+    rng = np.random.default_rng(seed + 1)
+    return lines, rng.uniform(0, 700, (30, 2)), rng.uniform(0, 700, (12, 2)), rng.integers(0, 3, 12)
+
+
+def times(network, origins, facilities, kinds):
+    return nearest_times(network, attach_points(network, origins), attach_points(network, facilities), kinds, 3)
+
+
+def no_later(after, before):
+    return (after <= before + 1e-9).all()
+
+
+@few
+@given(seeds, st.integers(0, 1000), st.integers(0, 1000))
+def test_adding_an_edge_never_increases_any_time(seed, one, other):
+    lines, origins, facilities, kinds = town(seed)
+    network = build_walk_network(lines)
+    at, to = attach_points(network, origins), attach_points(network, facilities)
+    nodes = len(network.node_xy)
+    u, v = sorted((one % nodes, other % nodes))
+    path = shapely.LineString(network.node_xy[[u, v]])
+    # where people join the streets stays as it is: only the new way is added
+    richer = replace(
+        network,
+        edge_u=np.append(network.edge_u, u),
+        edge_v=np.append(network.edge_v, v),
+        edge_length_m=np.append(network.edge_length_m, path.length),
+        edge_lines=np.append(network.edge_lines, path),
+    )
+
+    assert no_later(nearest_times(richer, at, to, kinds, 3), nearest_times(network, at, to, kinds, 3))
+
+
+@few
+@given(seeds, st.floats(0, 700), st.floats(0, 700), st.integers(0, 2))
+def test_adding_a_facility_never_increases_any_time(seed, x, y, kind):
+    lines, origins, facilities, kinds = town(seed)
+    network = build_walk_network(lines)
+
+    more = times(network, origins, np.vstack((facilities, [(x, y)])), np.append(kinds, kind))
+
+    assert no_later(more, times(network, origins, facilities, kinds))
+
+
+@few
+@given(seeds, st.randoms(use_true_random=False))
+def test_input_order_does_not_matter(seed, shuffler):
+    lines, origins, facilities, kinds = town(seed)
+    order = list(range(len(facilities)))
+    shuffler.shuffle(order)
+    mixed = list(lines)
+    shuffler.shuffle(mixed)
+
+    plain = times(build_walk_network(lines), origins, facilities, kinds)
+    again = times(build_walk_network(mixed), origins, facilities[order], kinds[order])
+
+    assert (plain == again).all()
+
+
+@few
+@given(seeds, st.floats(50, 650), st.floats(50, 650))
+def test_shorter_isochrone_lies_inside_longer(seed, x, y):
+    network = build_walk_network(crooked_net(seed))
+
+    areas = isochrones(network, (x, y), (2, 4, 6, 9))
+
+    assert all(area.is_valid for area in areas)
+    for shorter, longer in zip(areas[:-1], areas[1:], strict=True):
+        assert longer.covers(shorter)
+
+
+@few
+@given(seeds)
+def test_walk_is_never_shorter_than_the_straight_line(seed):
+    lines, origins, facilities, _ = town(seed)
+    network = build_walk_network(lines)
+
+    walked = nearest_times(
+        network, attach_points(network, origins), attach_points(network, facilities[:1]), [0], 1, speed_m_s=1.0
+    )
+
+    straight = np.hypot(*(origins - facilities[0]).T)
+    assert (walked[:, 0] >= straight - 1e-6).all()
