@@ -1,6 +1,7 @@
 """Properties of walking times and isochrones over random towns."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import shapely
@@ -85,7 +86,7 @@ def test_shorter_isochrone_lies_inside_longer(seed, x, y):
     areas = isochrones(network, (x, y), (2, 4, 6, 9))
 
     assert all(area.is_valid for area in areas)
-    for shorter, longer in zip(areas[:-1], areas[1:], strict=True):
+    for shorter, longer in pairwise(areas):
         assert longer.covers(shorter)
 
 

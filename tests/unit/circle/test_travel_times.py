@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import networkx
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ def split_graph_seconds(lines, origins, facilities, kinds, speed_m_s):
     for number, line in enumerate(lines):
         stops = [(0.0, tuple(np.round(line.coords[0], 3))), *sorted(on_line.get(number, []))]
         stops.append((line.length, tuple(np.round(line.coords[-1], 3))))
-        for (start, a), (end, b) in zip(stops[:-1], stops[1:], strict=True):
+        for (start, a), (end, b) in pairwise(stops):
             if not graph.has_edge(a, b) or graph[a][b]["weight"] > end - start:
                 graph.add_edge(a, b, weight=end - start)
     times = np.full((len(origins), max(kinds) + 1), np.inf)
