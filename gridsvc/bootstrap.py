@@ -1,0 +1,148 @@
+"""Putting the parts together: settings, database, unit of work. Used by the entry points (cli, web, jobs) only."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gridsvc.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlalchemy.orm import Session, sessionmaker
+
+    from gridsvc.store.embedded import EmbeddedPostgres
+    from gridsvc.store.unit_of_work import UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """A connected gridsvc: its settings and the engine of its database."""
+
+    settings: Settings
+    engine: Engine
+
+    def unit_of_work(self, scope: str = "") -> UnitOfWork:
+        """Return a new unit of work, cut to the divisions whose code begins with ``scope`` ("" = all)."""
+        from gridsvc.store.unit_of_work import UnitOfWork
+
+        return UnitOfWork(self.engine, scope)
+
+    @property
+    def sessions(self) -> sessionmaker[Session]:
+        """Return a maker of sessions on the same engine."""
+        from sqlalchemy.orm import sessionmaker
+
+        return sessionmaker(self.engine)
+
+
+def connect_app(settings: Settings, url: str, *, statement_timeout_s: float = 0.0, pool_size: int = 5) -> App:
+    """Return an App on a database that somebody else keeps running; connects on first use.
+
+    Parameters
+    ----------
+    settings
+        All settings.
+    url
+        URL of the database.
+    statement_timeout_s
+        Longest run time of one statement, 0 for no limit. Unit: s.
+    pool_size
+        Connections kept open.
+    """
+    from gridsvc.store.engine import make_engine
+
+    return App(settings, make_engine(url, statement_timeout_s=statement_timeout_s, pool_size=pool_size))
+
+
+@contextlib.contextmanager
+def open_app(settings: Settings | None = None, *, check_schema: bool = True) -> Iterator[App]:
+    """Yield a connected App, with the embedded server held meanwhile where no other database is set.
+
+    Parameters
+    ----------
+    settings
+        Default: those of the environment.
+    check_schema
+        Bring an embedded database to this program's schema, and refuse a foreign one that is not at it.
+
+    Raises
+    ------
+    DatabaseUnavailableError
+        No database, or one that does not answer.
+    MigrationsBehindError
+        The schema is not this program's (foreign database), or newer than it.
+    """
+    from gridsvc.store.embedded import database_url
+
+    settings = settings or read_settings()
+    with ending_in_order(), database_url(settings) as url:
+        app = connect_app(settings, url)
+        try:
+            if check_schema:
+                meet_schema(app)
+            yield app
+        finally:
+            app.engine.dispose()
+
+
+def meet_schema(app: App) -> None:
+    """Upgrade the embedded database where it is behind; check a foreign one, whose keeper decides when to upgrade."""
+    from gridsvc.errors import MigrationsBehindError
+    from gridsvc.store import migrate
+
+    try:
+        migrate.check_schema(app.engine)
+    except MigrationsBehindError:
+        if app.settings.database_url:
+            raise
+        migrate.upgrade(app.engine)
+        migrate.check_schema(app.engine)
+
+
+def embedded_server(settings: Settings) -> EmbeddedPostgres | None:
+    """Return the embedded server these settings mean (not started), or None when they name another database."""
+    from gridsvc.store.embedded import EmbeddedPostgres
+
+    return None if settings.database_url else EmbeddedPostgres(settings.var_dir)
+
+
+@contextlib.contextmanager
+def ending_in_order() -> Iterator[None]:
+    """Turn SIGTERM into SystemExit meanwhile, so that a stopped program lets go of the database."""
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, _exit_on_signal)
+    try:
+        yield
+    finally:
+        if ours and signal.getsignal(signal.SIGTERM) is _exit_on_signal:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _exit_on_signal(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
+def secret_key(settings: Settings) -> str:
+    """Return the key that signs cookies: the setting, else one made once and kept in ``var_dir/secret-key`` (0600)."""
+    if settings.secret_key:
+        return settings.secret_key
+    path = settings.var_dir / "secret-key"
+    settings.var_dir.mkdir(parents=True, exist_ok=True)
+    # linked when complete: of two workers starting at once one makes it, the other reads that
+    with contextlib.suppress(FileExistsError):
+        made = settings.var_dir / f"secret-key.{os.getpid()}"
+        made.touch(mode=0o600)
+        made.write_text(secrets.token_hex(32), encoding="ascii")
+        try:
+            os.link(made, path)
+        finally:
+            made.unlink()
+    return path.read_text(encoding="ascii")
