@@ -25,18 +25,38 @@ class Setting:
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("GRIDSVC_DATABASE_URL", "", "", "Any PostGIS as postgresql://user:password@host/db; empty uses the embedded server."),
-    Setting("GRIDSVC_VAR", "", "path", "Folder for the embedded database, logs and files; default var/ in the checkout, else ~/.gridsvc."),
+    Setting(
+        "GRIDSVC_DATABASE_URL",
+        "",
+        "",
+        "Any PostGIS as postgresql://user:password@host/db; empty uses the embedded server.",
+    ),
+    Setting(
+        "GRIDSVC_VAR",
+        "",
+        "path",
+        "Folder for the embedded database, logs and files; default var/ in the checkout, else ~/.gridsvc.",
+    ),
     Setting("GRIDSVC_HOST", "127.0.0.1", "", "Address the web server listens on."),
     Setting("GRIDSVC_PORT", "8000", "", "Port the web server listens on."),
     Setting("GRIDSVC_WORKERS", "2", "processes", "Web server processes."),
-    Setting("GRIDSVC_ANONYMOUS", "auto", "", "Whether requests without a token may read and report: on, off, or auto (on only when listening on loopback)."),
+    Setting(
+        "GRIDSVC_ANONYMOUS",
+        "auto",
+        "",
+        "Whether requests without a token may read and report: on, off, or auto (on only when listening on loopback).",
+    ),
     Setting("GRIDSVC_MAX_BODY_BYTES", "2097152", "bytes", "Largest request body accepted; larger ones get 413."),
     Setting("GRIDSVC_LOCALE", "zh_Hans_CN", "", "Language when the user has chosen none: zh_Hans_CN or en."),
     Setting("GRIDSVC_TIMEZONE", "Asia/Shanghai", "", "Time zone of calendars and of times shown."),
     Setting("GRIDSVC_LOG_LEVEL", "INFO", "", "DEBUG, INFO, WARNING or ERROR."),
     Setting("GRIDSVC_SECRET_KEY", "", "", "Key that signs session cookies; made and kept in GRIDSVC_VAR when empty."),
-    Setting("GRIDSVC_REAL_DATA", "", "path", "Folder of real data for tests and benchmarks; default ../shared/data if there."),
+    Setting(
+        "GRIDSVC_REAL_DATA",
+        "",
+        "path",
+        "Folder of real data for tests and benchmarks; default ../shared/data if there.",
+    ),
 )
 
 
@@ -65,7 +85,8 @@ def _whole_number(name: str, text: str, lowest: int, highest: int) -> int:
         value = lowest - 1
     if not lowest <= value <= highest:
         raise SettingError(
-            f"{name} is {text!r}, not a whole number from {lowest} to {highest}.", hint=f"Unset {name} to use the default."
+            f"{name} is {text!r}, not a whole number from {lowest} to {highest}.",
+            hint=f"Unset {name} to use the default.",
         )
     return value
 
@@ -106,7 +127,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     url = text["GRIDSVC_DATABASE_URL"]
     if url and not url.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
         raise SettingError(
-            "GRIDSVC_DATABASE_URL does not begin with postgresql://.", hint="Example: postgresql://user:password@host:5432/gridsvc."
+            "GRIDSVC_DATABASE_URL does not begin with postgresql://.",
+            hint="Example: postgresql://user:password@host:5432/gridsvc.",
         )
     return Settings(
         database_url=url,
@@ -118,7 +140,9 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         max_body_bytes=_whole_number("GRIDSVC_MAX_BODY_BYTES", text["GRIDSVC_MAX_BODY_BYTES"], 1024, 1 << 30),
         locale=_one_of("GRIDSVC_LOCALE", text["GRIDSVC_LOCALE"], ("zh_Hans_CN", "en")),
         timezone=text["GRIDSVC_TIMEZONE"],
-        log_level=_one_of("GRIDSVC_LOG_LEVEL", text["GRIDSVC_LOG_LEVEL"].upper(), ("DEBUG", "INFO", "WARNING", "ERROR")),
+        log_level=_one_of(
+            "GRIDSVC_LOG_LEVEL", text["GRIDSVC_LOG_LEVEL"].upper(), ("DEBUG", "INFO", "WARNING", "ERROR")
+        ),
         secret_key=text["GRIDSVC_SECRET_KEY"],
         real_data_dir=_real_data_dir(text["GRIDSVC_REAL_DATA"]),
     )

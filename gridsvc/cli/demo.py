@@ -19,14 +19,30 @@ from gridsvc.settings import read_settings
 
 
 @click.command()
-@click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Data set folder, as written by gridsvc synth.")
-@click.option("--scale", type=click.Choice(["street", "district"]), default="district", show_default=True, help="Size of the town made when --data is not given.")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Data set folder, as written by gridsvc synth.",
+)
+@click.option(
+    "--scale",
+    type=click.Choice(["street", "district"]),
+    default="district",
+    show_default=True,
+    help="Size of the town made when --data is not given.",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the town made when --data is not given.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the maps; default: out/ in GRIDSVC_VAR.")
-@click.option("--processes", type=click.IntRange(1, 64), default=2, show_default=True, help="Processes for the division.")
-@click.option("--serve", is_flag=True, help="Serve the web pages when the job is done, until Ctrl-C.")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the maps; default: out/ in GRIDSVC_VAR."
+)
+@click.option(
+    "--processes", type=click.IntRange(1, 64), default=2, show_default=True, help="Processes for the division."
+)
+@click.option("--serve/--no-serve", default=False, help="Serve the web pages when the job is done, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-def demo(data: Path | None, scale: str, seed: int, out: Path | None, processes: int, serve: bool, as_json: bool) -> None:
+def demo(
+    data: Path | None, scale: str, seed: int, out: Path | None, processes: int, serve: bool, as_json: bool
+) -> None:
     """Run the main job: import, divide, assign, merge, locate, map, service circle; print a summary.
 
     Without --data a town is made first (kept in GRIDSVC_VAR, made again only when missing). Safe to run twice.
