@@ -1,0 +1,260 @@
+"""Lines become enclosures: the faces of streets, walls, water edges and cuts inside one boundary.
+
+The lines are drawn inside a strip along the boundary, kept out of obstacles (whose outlines stand in for them), closed where ends
+miss by little, and snap-rounded. Only then are their loose ends drawn to the boundary, whose own vertices never move:
+the faces are an exact coverage of it by construction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from gridsvc.division.communities import DivisionRules, Floats, Geometries
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What stays the same while lines are drawn in one community.
+
+    ``inner`` is the boundary less its strip; ``gate_ends`` are the end points of walls, which close over a wider gap.
+    """
+
+    boundary: shapely.Geometry
+    inner: shapely.Geometry
+    obstacles: Geometries
+    buildings: Geometries
+    gate_ends: Geometries
+    rules: DivisionRules
+    strip_m: float
+
+    @classmethod
+    def of(
+        cls,
+        boundary: shapely.Geometry,
+        obstacles: Geometries,
+        buildings: Geometries,
+        walls: Geometries,
+        rules: DivisionRules,
+        strip_m: float,
+    ) -> Ground:
+        """Return the ground of a community."""
+        inner = shapely.buffer(boundary, -strip_m, quad_segs=4)
+        ends = np.concatenate([shapely.get_point(walls, 0), shapely.get_point(walls, -1)]) if len(walls) else walls
+        return cls(boundary, inner, obstacles, buildings, ends, rules, strip_m)
+
+
+@dataclass(frozen=True, slots=True)
+class Enclosures:
+    """Faces, the noded lines between them, and the points they add to the boundary. ``added`` shape: (n, 2)."""
+
+    faces: Geometries
+    lines: Geometries
+    added: Floats
+
+
+def enclose(lines: Geometries, ground: Ground) -> Enclosures:
+    """Return the faces that the lines make of the boundary.
+
+    Lines that enclose nothing leave no trace. The faces cover the boundary exactly and share their vertices.
+
+    Parameters
+    ----------
+    lines
+        LineStrings or MultiLineStrings, anywhere. CRS: projected, metric.
+    """
+    noded = _noded(_kept_out(_clipped(lines, ground.inner), ground), ground.rules.snap_m)
+    closers = _closers(noded, ground)
+    if len(closers):
+        noded = _noded(np.concatenate([noded, closers]), ground.rules.snap_m)
+    connectors = _connectors(noded, ground)
+    feet = shapely.get_coordinates(shapely.get_point(connectors, 1)) if len(connectors) else np.empty((0, 2))
+    added = _off_vertices(feet, shapely.get_coordinates(ground.boundary))
+    edge = boundary_segments(ground.boundary, added)
+    faces = shapely.get_parts(shapely.polygonize(np.concatenate([noded, connectors, edge])))
+    shapely.prepare(ground.boundary)
+    inside = shapely.contains_properly(ground.boundary, shapely.point_on_surface(faces))
+    return Enclosures(faces[inside], noded, added)
+
+
+def _clipped(lines: Geometries, inner: shapely.Geometry) -> Geometries:
+    if len(lines) == 0 or shapely.is_empty(inner):
+        return np.empty(0, dtype=object)
+    shapely.prepare(inner)
+    near = lines[shapely.intersects(inner, lines)]
+    crossing = ~shapely.covers(inner, near)
+    near[crossing] = shapely.intersection(near[crossing], inner)
+    return _line_parts(near)
+
+
+def _line_parts(geometries: Geometries) -> Geometries:
+    parts = shapely.get_parts(shapely.get_parts(geometries))
+    return parts[(shapely.get_dimensions(parts) == 1) & (shapely.length(parts) > 0)]
+
+
+def _kept_out(lines: Geometries, ground: Ground) -> Geometries:
+    """Return the lines with the parts inside obstacles taken away and the outlines of those obstacles added."""
+    if len(lines) == 0 or len(ground.obstacles) == 0:
+        return lines
+    tree = shapely.STRtree(ground.obstacles)
+    line_index, obstacle_index = tree.query(lines, predicate="intersects")
+    hit = np.unique(obstacle_index)
+    if len(hit) == 0:
+        return lines
+    touched = np.unique(line_index)
+    free = np.delete(lines, touched)
+    cut = shapely.difference(lines[touched], shapely.multipolygons(ground.obstacles[hit]))
+    outlines = shapely.intersection(shapely.get_exterior_ring(ground.obstacles[hit]), ground.inner)
+    return np.concatenate([free, _line_parts(cut), _line_parts(outlines)])
+
+
+def _noded(lines: Geometries, snap_m: float) -> Geometries:
+    if len(lines) == 0:
+        return lines
+    return _line_parts(np.array([shapely.union_all(lines, grid_size=snap_m)], dtype=object))
+
+
+def _loose_ends(noded: Geometries) -> tuple[Geometries, NDArray[np.int64]]:
+    """Return the end points at which only one line ends, and that line's index."""
+    ends = np.concatenate([shapely.get_coordinates(shapely.get_point(noded, i)) for i in (0, -1)])
+    keys = ends[:, 0] + 1j * ends[:, 1]
+    _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    loose = np.flatnonzero(counts[inverse] == 1)
+    return shapely.points(ends[loose]), loose % len(noded)
+
+
+def _closers(noded: Geometries, ground: Ground) -> Geometries:
+    """Return short lines from loose ends to the nearest other line within reach, except through buildings.
+
+    An end near the boundary is left to the boundary; the end of a wall reaches across a gate.
+    """
+    if len(noded) == 0:
+        return noded
+    ends, own = _loose_ends(noded)
+    rules = ground.rules
+    inland = shapely.distance(ends, shapely.boundary(ground.boundary)) > ground.strip_m + 5 * rules.snap_m
+    ends, own = ends[inland], own[inland]
+    if len(ends) == 0:
+        return np.empty(0, dtype=object)
+    reach = np.full(len(ends), rules.closing_m)
+    if len(ground.gate_ends):
+        reach[shapely.STRtree(ground.gate_ends).query(ends, predicate="dwithin", distance=2 * rules.snap_m)[0]] = (
+            rules.gate_m
+        )
+    end_index, line_index = shapely.STRtree(noded).query(ends, predicate="dwithin", distance=reach)
+    other = own[end_index] != line_index
+    end_index, line_index = end_index[other], line_index[other]
+    gaps = shapely.distance(ends[end_index], noded[line_index])
+    order = np.lexsort((line_index, gaps, end_index))
+    _, first = np.unique(end_index[order], return_index=True)
+    nearest = order[first]
+    closers = shapely.shortest_line(ends[end_index[nearest]], noded[line_index[nearest]])
+    closers = closers[shapely.length(closers) > 0]
+    return closers[_passable(closers, ground)]
+
+
+def _passable(lines: Geometries, ground: Ground) -> NDArray[np.bool_]:
+    """Return which lines keep clear of every building."""
+    free = np.ones(len(lines), dtype=bool)
+    if len(ground.buildings) and len(lines):
+        near = shapely.STRtree(ground.buildings).query(
+            lines, predicate="dwithin", distance=ground.rules.clearance_m / 2
+        )
+        free[near[0]] = False
+    return free
+
+
+def _connectors(noded: Geometries, ground: Ground) -> Geometries:
+    """Return straight lines from the loose ends near the boundary to its nearest points.
+
+    Shortest lines to one boundary never cross each other; those that would meet another line or a building are left out.
+    """
+    if len(noded) == 0:
+        return noded
+    ends, own = _loose_ends(noded)
+    edge = shapely.boundary(ground.boundary)
+    near = shapely.dwithin(ends, edge, ground.strip_m + ground.rules.closing_m)
+    ends, own = ends[near], own[near]
+    if len(ends) == 0:
+        return np.empty(0, dtype=object)
+    feet = _onto_vertices(shapely.get_coordinates(shapely.get_point(shapely.shortest_line(ends, edge), 1)), edge)
+    connectors = shapely.linestrings(np.stack([shapely.get_coordinates(ends), feet], axis=1))
+    keep = _passable(connectors, ground)
+    met = shapely.STRtree(noded).query(connectors, predicate="intersects")
+    keep[met[0][own[met[0]] != met[1]]] = False
+    return _uncrossed(connectors[keep])
+
+
+def _onto_vertices(feet: Floats, edge: shapely.Geometry) -> Floats:
+    """Return the feet, moved onto a vertex of the boundary where one lies within 5 cm."""
+    corners = shapely.get_coordinates(edge)
+    near = shapely.STRtree(shapely.points(corners)).query_nearest(
+        shapely.points(feet), max_distance=0.05, all_matches=False
+    )
+    feet = feet.copy()
+    feet[near[0]] = corners[near[1]]
+    return feet
+
+
+def _uncrossed(connectors: Geometries) -> Geometries:
+    """Return the connectors without those that touch an earlier one other than at a shared foot."""
+    first, second = shapely.STRtree(connectors).query(connectors, predicate="intersects")
+    later = first > second
+    first, second = first[later], second[later]
+    shared = shapely.equals(shapely.get_point(connectors[first], 1), shapely.get_point(connectors[second], 1))
+    return np.delete(connectors, np.unique(first[~shared]))
+
+
+def boundary_segments(boundary: shapely.Geometry, added: Floats) -> Geometries:
+    """Return the boundary as two-point lines, with the added points in their places.
+
+    Parameters
+    ----------
+    added
+        Points on the boundary; a point equal to a vertex adds nothing. Shape: (n, 2).
+    """
+    pairs = boundary_pairs(boundary, added)
+    return shapely.linestrings(pairs)
+
+
+def boundary_pairs(boundary: shapely.Geometry, added: Floats) -> Floats:
+    """Return the directed edges of the boundary, added points included. Shape: (n, 2, 2)."""
+    rings = shapely.get_rings(shapely.get_parts(boundary))
+    coordinates, ring = shapely.get_coordinates(rings, return_index=True)
+    same = ring[1:] == ring[:-1]
+    pairs = np.stack([coordinates[:-1][same], coordinates[1:][same]], axis=1)
+    pairs = pairs[(pairs[:, 0] != pairs[:, 1]).any(axis=1)]
+    return split_pairs(pairs, _off_vertices(np.asarray(added, dtype=float).reshape(-1, 2), coordinates))
+
+
+def _off_vertices(points: Floats, vertices: Floats) -> Floats:
+    keys = np.unique(points[:, 0] + 1j * points[:, 1])
+    keys = keys[~np.isin(keys, vertices[:, 0] + 1j * vertices[:, 1])]
+    return np.stack([keys.real, keys.imag], axis=1)
+
+
+def split_pairs(pairs: Floats, points: Floats) -> Floats:
+    """Return edges with each point inserted into the edge nearest to it.
+
+    Parameters
+    ----------
+    pairs
+        Edges from, to. Shape: (n, 2, 2).
+    points
+        Points lying on the edges (within rounding), none of them an end of one. Shape: (m, 2).
+    """
+    if len(points) == 0:
+        return pairs
+    _, at = shapely.STRtree(shapely.linestrings(pairs)).query_nearest(shapely.points(points), all_matches=False)
+    along = np.hypot(*(points - pairs[at, 0]).T)
+    index = np.concatenate([np.arange(len(pairs)), at])
+    offset = np.concatenate([np.zeros(len(pairs)), along])
+    starts = np.concatenate([pairs[:, 0], points])
+    order = np.lexsort((offset, index))
+    starts, index = starts[order], index[order]
+    last = np.append(index[1:] != index[:-1], True)
+    ends = np.where(last[:, None], pairs[index, 1], np.roll(starts, -1, axis=0))
+    return np.stack([starts, ends], axis=1)

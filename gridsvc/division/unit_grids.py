@@ -1,0 +1,42 @@
+"""Unit grids: contiguous groups of atoms of about 10,000 m2 inside one governance grid.
+
+Land without buildings counts a quarter and water a tenth (``DivisionRules``), so unit grids grow where land is open.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gridsvc.division.atoms import Atoms
+from gridsvc.division.communities import DivisionRules, Integers
+from gridsvc.division.grouping import Task, group
+
+
+def unit_grids(atoms: Atoms, governance: Integers, rules: DivisionRules, *, seed: int) -> Integers:
+    """Return the unit grid of each atom, numbered from 0; each lies in one governance grid and is one piece."""
+    units = np.full(len(governance), -1, dtype=np.int64)
+    first = 0
+    for grid in range(int(governance.max()) + 1):
+        members = np.flatnonzero(governance == grid)
+        pieces = atoms.neighbours.among(members).components()
+        for piece in range(int(pieces.max()) + 1):
+            chosen = members[pieces == piece]
+            labels = _units_of(atoms, chosen, rules, seed)
+            units[chosen] = first + labels
+            first += int(labels.max()) + 1
+    return units
+
+
+def _units_of(atoms: Atoms, chosen: Integers, rules: DivisionRules, seed: int) -> Integers:
+    size = atoms.size_m2[chosen]
+    spread = rules.unit_area_spread
+    count = max(1, round(float(size.sum()) / rules.unit_area_m2))
+    task = Task(
+        atoms.neighbours.among(chosen),
+        size,
+        atoms.area_m2[chosen],
+        atoms.perimeter_m[chosen],
+        (1 - spread) * rules.unit_area_m2,
+        (1 + spread) * rules.unit_area_m2,
+    )
+    return group(task, min(count, len(chosen)), seed=seed, starts=rules.starts, moves_per_atom=rules.moves_per_atom)[0]
