@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import shapely
 
@@ -36,7 +38,7 @@ def with_t_junctions(grids, *, seed=1):
     for grid in grids:
         ring = shapely.get_coordinates(grid.exterior)
         vertices = []
-        for start, end in zip(ring[:-1], ring[1:], strict=True):
+        for start, end in itertools.pairwise(ring):
             vertices.append(start)
             if draw.random() < 0.5:
                 vertices.append(start + (end - start) * draw.uniform(0.2, 0.8))
