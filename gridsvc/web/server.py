@@ -1,0 +1,157 @@
+"""The web server: gunicorn around ``create_app``, with the database held by its master process."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import json
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+
+from gridsvc.bootstrap import connect_app, embedded_server, open_app, secret_key
+from gridsvc.errors import ConflictError, GridsvcError, SettingError
+from gridsvc.settings import Settings
+from gridsvc.web.application import create_app
+
+logger = logging.getLogger(__name__)
+
+THREADS = 8  # per worker; most requests wait for the database
+WATCH_S = 1.0  # how often the master looks whether the database is alive
+STATEMENT_TIMEOUT_S = 30.0
+REQUEST_TIMEOUT_S = 60
+GRACE_S = 20  # how long running requests may take to finish after SIGTERM
+
+
+class GridsvcServer(BaseApplication):
+    """gunicorn with settings of ours instead of a configuration file; each worker builds its own application."""
+
+    def __init__(self, build: Callable[[], Any], options: dict[str, Any]) -> None:
+        self._build = build
+        self._options = options
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Take the options given; environment variables and files of gunicorn's own are not read."""
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """Return the WSGI application (called in the worker, so that no connection is shared across a fork)."""
+        return self._build()
+
+
+def serve(settings: Settings, *, announce: Callable[[str], None] = logger.info) -> None:
+    """Serve until SIGTERM or Ctrl-C; then finish running requests, let go of the database and raise SystemExit.
+
+    Parameters
+    ----------
+    settings
+        All settings; host, port (0: any free one) and workers matter here.
+    announce
+        Called with the address once the port is held and the database answers.
+
+    Raises
+    ------
+    ConflictError
+        When the port is taken.
+    """
+    with listening_socket(settings.host, settings.port) as listener, open_app(settings) as app:
+        url = app.engine.url.render_as_string(hide_password=False)
+        app.engine.dispose()
+        address = listener.getsockname()[:2]
+        with _noted(settings.var_dir, address):
+            announce(address_url(*address))
+            GridsvcServer(lambda: _build(settings, url), _options(settings, listener)).run()
+
+
+def _build(settings: Settings, url: str) -> Any:
+    app = connect_app(settings, url, statement_timeout_s=STATEMENT_TIMEOUT_S, pool_size=THREADS)
+    # one key for all workers, kept across restarts: sessions survive both
+    return create_app(app, dataclasses.replace(settings, secret_key=secret_key(settings)))
+
+
+def _options(settings: Settings, listener: socket.socket) -> dict[str, Any]:
+    shared_memory = Path("/dev/shm")
+    return {
+        "bind": f"fd://{listener.fileno()}",
+        "workers": settings.workers,
+        "worker_class": "gthread",
+        "threads": THREADS,
+        "timeout": REQUEST_TIMEOUT_S,
+        "graceful_timeout": GRACE_S,
+        "keepalive": 5,
+        "worker_tmp_dir": str(shared_memory) if os.access(shared_memory, os.W_OK) else None,
+        "control_socket_disable": True,  # it would sit in the home directory, shared by all checkouts
+        "proc_name": "gridsvc",
+        "loglevel": settings.log_level.lower(),
+        "when_ready": lambda _arbiter: _watch_database(settings),
+    }
+
+
+def _watch_database(settings: Settings) -> None:
+    """Start the embedded database again when it dies; meanwhile requests are answered with 503."""
+    server = embedded_server(settings)
+    if server is None:
+        return
+
+    def watch() -> None:
+        pause = threading.Event()
+        while not pause.wait(WATCH_S):
+            try:
+                if server.ensure_running():
+                    logger.warning("the database had died and was started again")
+            except GridsvcError as error:
+                logger.error("the database does not start: %s", error)
+
+    threading.Thread(target=watch, name="database-watch", daemon=True).start()
+
+
+@contextmanager
+def listening_socket(host: str, port: int) -> Iterator[socket.socket]:
+    """Yield a socket listening on host and port; holding it before all else makes a taken port a refusal at once."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except socket.gaierror as error:
+        raise SettingError(
+            f"GRIDSVC_HOST {host!r} is no address of this machine.", hint="Use 127.0.0.1 or 0.0.0.0."
+        ) from error
+    with socket.socket(family, kind, protocol) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+        except PermissionError as error:
+            raise SettingError(f"Port {port} needs root.", hint="Set GRIDSVC_PORT to 1024 or more.") from error
+        except OSError as error:
+            raise ConflictError(
+                f"Port {port} on {host} cannot be used: {error.strerror}.",
+                hint="Stop the program that holds it, or set GRIDSVC_PORT to another one.",
+            ) from error
+        listener.listen(2048)
+        yield listener
+
+
+def address_url(host: str, port: int) -> str:
+    """Return the address to type into a browser."""
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+@contextmanager
+def _noted(var_dir: Path, address: tuple[str, int]) -> Iterator[None]:
+    """Note address and process in ``var_dir/serve.json`` while serving; its lock tells the doctor that it is true."""
+    var_dir.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(var_dir / "serve.json", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps({"host": address[0], "port": address[1], "pid": os.getpid()}).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
