@@ -226,7 +226,7 @@ class EmbeddedPostgres:
             if waited > 2:  # most notice the loss of their postmaster at once; busy ones are told
                 for pid in leftovers:
                     with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL if waited > 10 else signal.SIGQUIT)
+                        os.kill(pid, signal.SIGKILL if waited > 5 else signal.SIGQUIT)
             time.sleep(0.1)
         for stale in (self.data_dir / "postmaster.pid", self.socket_dir / ".s.PGSQL.5432.lock"):
             stale.unlink(missing_ok=True)
