@@ -1,0 +1,171 @@
+"""Walking networks and the results of service-circle runs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import geopandas as gpd
+import pandas as pd
+import shapely
+from sqlalchemy import ColumnElement, Table, insert, literal, or_, select, true
+
+from gridsvc.errors import NotFoundError
+from gridsvc.store.bulk import copy_frame
+from gridsvc.store.frames import plain_columns, read_frame, wkb
+from gridsvc.store.repository import Repository, like_pattern
+from gridsvc.store.tables import circle_runs, residence_times, residences, walk_edges, walk_networks
+
+
+def _covers(table: Table, prefix: str) -> ColumnElement[bool]:
+    """Return the condition that a row's division lies under ``prefix`` or contains it."""
+    if not prefix:
+        return true()
+    code = table.c.division_code
+    return or_(code.like(like_pattern(prefix)), literal(prefix).like(code + "%"))
+
+
+class WalkNetworkRepository(Repository):
+    """Walking networks: dated snapshots. A walk does not stop at a border, so a network that contains the scope is seen whole."""
+
+    def put(
+        self, division_code: str, edges: gpd.GeoDataFrame, *, nodes: int, components: int, built_at: datetime
+    ) -> int:
+        """Keep a network and return its id; that of the same network if it is there already.
+
+        Parameters
+        ----------
+        edges
+            node_u, node_v, length_m and geometry (LineString, EPSG:4490).
+        components
+            Number of connected parts.
+        """
+        self.refuse_outside([division_code])
+        digest = hashlib.sha256(division_code.encode())
+        for name in ("node_u", "node_v", "length_m"):
+            digest.update(edges[name].to_numpy().tobytes())
+        digest.update(b"".join(shapely.to_wkb(edges.geometry.to_numpy(), byte_order=1)))
+        content = digest.hexdigest()
+        known = self.connection.scalar(
+            select(walk_networks.c.walk_network_id).where(walk_networks.c.content_sha256 == content)
+        )
+        if known is not None:
+            return known
+        values = {
+            "division_code": division_code, "content_sha256": content, "nodes": nodes, "edges": len(edges),
+            "components": components, "built_at": built_at,
+        }  # fmt: skip
+        statement = insert(walk_networks).values(values).returning(walk_networks.c.walk_network_id)
+        network_id = self.connection.execute(statement).scalar_one()
+        copy_frame(self.connection, walk_edges, edges.assign(walk_network_id=network_id))
+        return network_id
+
+    def latest(self, prefix: str = "") -> dict[str, Any] | None:
+        """Return the newest network of a division under ``prefix`` or containing it; None when there is none."""
+        statement = (
+            select(*walk_networks.columns)
+            .where(_covers(walk_networks, prefix), _covers(walk_networks, self.scope))
+            .order_by(walk_networks.c.built_at.desc(), walk_networks.c.walk_network_id.desc())
+            .limit(1)
+        )
+        row = self.connection.execute(statement).mappings().one_or_none()
+        return dict(row) if row else None
+
+    def edges(self, walk_network_id: int) -> gpd.GeoDataFrame:
+        """Return the edges of a network in the order they were put: node_u, node_v, length_m (m), geometry."""
+        seen = select(walk_networks.c.walk_network_id).where(
+            walk_networks.c.walk_network_id == walk_network_id, _covers(walk_networks, self.scope)
+        )
+        statement = (
+            select(walk_edges.c.node_u, walk_edges.c.node_v, walk_edges.c.length_m, wkb(walk_edges.c.geom))
+            .where(walk_edges.c.walk_network_id.in_(seen))
+            .order_by(walk_edges.c.walk_edge_id)
+        )
+        return read_frame(self.connection, statement)
+
+
+class CircleRunRepository(Repository):
+    """Runs; one that contains the scope is seen, but only its figures of places inside."""
+
+    def put(
+        self,
+        *,
+        walk_network_id: int,
+        division_code: str,
+        standard: str,
+        speed_m_s: float,
+        limit_s: float,
+        ran_at: datetime,
+        coverage: Mapping[str, Any],
+        times: pd.DataFrame | None = None,
+    ) -> int:
+        """Keep a run and return its id.
+
+        Parameters
+        ----------
+        coverage
+            Figures, JSON-serialisable; keyed by division code wherever they are of one place.
+        times
+            residence_code, walk_s (dict: kind code to seconds, unreachable kinds absent), kinds_reached.
+        """
+        self.refuse_outside([division_code])
+        values = {
+            "walk_network_id": walk_network_id, "division_code": division_code, "standard": standard, "speed_m_s": speed_m_s,
+            "limit_s": limit_s, "ran_at": ran_at, "coverage": dict(coverage),
+        }  # fmt: skip
+        run_id = self.connection.execute(
+            insert(circle_runs).values(values).returning(circle_runs.c.circle_run_id)
+        ).scalar_one()
+        if times is not None:
+            copy_frame(self.connection, residence_times, times.assign(circle_run_id=run_id))
+        return run_id
+
+    def latest(self, prefix: str = "", standard: str | None = None) -> dict[str, Any] | None:
+        """Return the newest run about a division under ``prefix`` or containing it, cut to the scope; None when there is none."""
+        statement = select(*circle_runs.columns).where(_covers(circle_runs, prefix), _covers(circle_runs, self.scope))
+        if standard is not None:
+            statement = statement.where(circle_runs.c.standard == standard)
+        newest = statement.order_by(circle_runs.c.ran_at.desc(), circle_runs.c.circle_run_id.desc()).limit(1)
+        row = self.connection.execute(newest).mappings().one_or_none()
+        return None if row is None else dict(row) | {"coverage": _cut(row["coverage"], self.scope)}
+
+    def times(self, circle_run_id: int, prefix: str = "") -> pd.DataFrame:
+        """Return residence_code, walk_s (dict), kinds_reached of the residences under ``prefix`` in a run, by code.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such run (in this scope).
+        """
+        run = select(circle_runs.c.circle_run_id).where(
+            circle_runs.c.circle_run_id == circle_run_id, _covers(circle_runs, self.scope)
+        )
+        if self.connection.scalar(run) is None:
+            raise NotFoundError(f"There is no circle run {circle_run_id}.")
+        statement = select(*plain_columns(residence_times, "circle_run_id")).where(
+            residence_times.c.circle_run_id == circle_run_id
+        )
+        if prefix or self.scope:
+            here = select(residences.c.residence_code).where(self.within(residences.c.community_code, prefix))
+            statement = statement.where(residence_times.c.residence_code.in_(here))
+        return read_frame(self.connection, statement.order_by(residence_times.c.residence_code))
+
+
+_DISTRICT_DIGITS = 6
+
+
+def _cut(figures: Any, scope: str) -> Any:
+    """Return ``figures`` without what is keyed by a division code outside ``scope``, at any depth."""
+    if not scope:
+        return figures
+    if isinstance(figures, list):
+        return [_cut(item, scope) for item in figures]
+    if not isinstance(figures, dict):
+        return figures
+    return {key: _cut(value, scope) for key, value in figures.items() if not _is_elsewhere(key, scope)}
+
+
+def _is_elsewhere(key: str, scope: str) -> bool:
+    return key.isdigit() and len(key) >= _DISTRICT_DIGITS and not key.startswith(scope)

@@ -1,0 +1,196 @@
+"""Grids in force: read at an instant, put in force as one set, found by position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import geopandas as gpd
+from sqlalchemy import String, column, func, select, text
+
+from gridsvc.errors import ConflictError, PartitionError
+from gridsvc.store.bulk import columns_of, staged
+from gridsvc.store.frames import in_force, plain_columns, read_frame, wkb
+from gridsvc.store.repository import Repository, like_pattern, refuse_repeats
+from gridsvc.store.sql_files import sql_text
+from gridsvc.store.tables import grids
+
+NETWORKS = ("urban", "social", "security", "unified")
+
+
+class GridRepository(Repository):
+    """Grids; the scope is that of their community."""
+
+    def list(
+        self,
+        network: str,
+        prefix: str = "",
+        at: datetime | None = None,
+        community_codes: Iterable[str] | None = None,
+    ) -> gpd.GeoDataFrame:
+        """Return the grids of a network under ``prefix`` in force at ``at`` (default: without an end), ordered by code.
+
+        Columns network, kind, code, name, community_code, parent_code, households, population, area_m2 (m2), responsible,
+        redraw_id, valid_from, valid_to, geometry (MultiPolygon, EPSG:4490).
+        """
+        statement = (
+            select(*plain_columns(grids), wkb(grids.c.geom))
+            .where(
+                grids.c.network == network, in_force(grids, at), self.within(grids.c.community_code, _community(prefix))
+            )
+            .order_by(grids.c.code)
+        )
+        if len(prefix) > _COMMUNITY_DIGITS:
+            statement = statement.where(grids.c.code.like(like_pattern(prefix)))
+        if community_codes is not None:
+            statement = statement.where(grids.c.community_code == func.any([str(code) for code in community_codes]))
+        return read_frame(self.connection, statement)
+
+    def get(self, network: str, code: str, at: datetime | None = None) -> gpd.GeoDataFrame:
+        """Return the grid of that code as a frame of one row, or of none when it is not in force (in this scope)."""
+        statement = select(*plain_columns(grids), wkb(grids.c.geom)).where(
+            grids.c.network == network, grids.c.code == code, in_force(grids, at), self.within(grids.c.community_code)
+        )
+        return read_frame(self.connection, statement)
+
+    def used_codes(self, network: str, community_codes: Iterable[str]) -> set[str]:
+        """Return every code ever given in these communities, retired ones and those of drafts included; none may be given again."""
+        statement = text(
+            "SELECT code FROM grids WHERE network = :network AND community_code = ANY(:communities)"
+            " UNION SELECT code FROM redraw_grids WHERE network = :network AND community_code = ANY(:communities)"
+        ).columns(column("code", String))
+        bound = {"network": network, "communities": [str(code) for code in community_codes]}
+        return {code for code in self.connection.scalars(statement, bound) if code.startswith(self.scope)}
+
+    def count(self, network: str, prefix: str = "", at: datetime | None = None) -> int:
+        """Return how many grids are in force."""
+        here = self.within(grids.c.community_code, _community(prefix))
+        statement = select(func.count()).select_from(grids).where(grids.c.network == network, in_force(grids, at), here)
+        return self.connection.scalar(statement) or 0
+
+    def locate_one(self, lon: float, lat: float, at: datetime) -> dict[str, str | None]:
+        """Return the grid code of each network, and ``community``, of a point by the one-grid rule; None where there is none.
+
+        CRS: EPSG:4490. Places outside the scope are answered as if nothing were there.
+        """
+        found: dict[str, str | None] = dict.fromkeys((*NETWORKS, "community"))
+        bound = {"lon": lon, "lat": lat, "at": at}
+        for network, code in self.connection.execute(
+            text("SELECT network, code FROM gridsvc_locate(:lon, :lat, :at)"), bound
+        ):
+            found[network] = code
+        statement = text("SELECT gridsvc_division_at(:lon, :lat, :at, 'community')")
+        found["community"] = self.connection.scalar(statement, bound)
+        return {key: code if code and code.startswith(self.scope) else None for key, code in found.items()}
+
+    def locate_many_sql(
+        self, lon: Sequence[float], lat: Sequence[float], network: str, at: datetime
+    ) -> list[str | None]:
+        """Return the grid code of each point, in order, as the database answers it.
+
+        For checking that it agrees with ``gridsvc.geo.location``, which is what bulk work uses: it is faster.
+        """
+        bound = {"lon": [float(x) for x in lon], "lat": [float(y) for y in lat], "network": network, "at": at}
+        codes = self.connection.scalars(text(sql_text("locate_many")), bound).all()
+        return [code if code and code.startswith(self.scope) else None for code in codes]
+
+    def put_in_force(
+        self, frame: gpd.GeoDataFrame, *, network: str, prefix: str, at: datetime, redraw_id: str
+    ) -> tuple[int, int, int]:
+        """Make ``frame`` the grids of ``network`` under ``prefix`` from ``at`` on; return (retired, inserted, unchanged).
+
+        Grids that are the same (code, geometry, attributes) stay untouched. The others in force end at ``at``; one that
+        began at that very instant never held and is removed. Assignments to codes that are gone end with them, and
+        reports since ``at`` under ``prefix`` are marked to be located again.
+
+        Raises
+        ------
+        ConflictError
+            When a later redraw is already in force there: it would have to be undone first.
+        PartitionError
+            When a grid lies outside ``prefix`` or in another network.
+        """
+        self.refuse_outside([prefix])
+        _check_frame(frame, network, prefix)
+        bound = {"network": network, "under": like_pattern(prefix), "at": at, "redraw_id": redraw_id}
+        self._refuse_later(bound)
+        frame = frame.assign(network=network).drop(columns=["redraw_id", "valid_from", "valid_to"], errors="ignore")
+        names = columns_of(grids, frame)
+        with staged(self.connection, grids, frame, columns=names) as stage:
+            retired, inserted, unchanged = self._exchange(stage, names, bound)
+        if retired or inserted:
+            self.connection.execute(text(sql_text("end_orphaned_assignments")), bound)
+            _relocate(self, network, prefix, at)
+        return retired, inserted, unchanged
+
+    def _refuse_later(self, bound: dict[str, Any]) -> None:
+        later = self.connection.scalar(
+            text(
+                "SELECT min(valid_from) FROM grids WHERE network = :network AND community_code LIKE :under AND valid_from > :at"
+            ),
+            bound,
+        )
+        if later is not None:
+            raise ConflictError(
+                f"Grids of {bound['network']} under {bound['under'][:-1]} change again at {later.isoformat()}, after {bound['at'].isoformat()}.",
+                hint="Put the new grids in force at a later instant.",
+            )
+
+    def _exchange(self, stage: str, names: list[str], bound: dict[str, Any]) -> tuple[int, int, int]:
+        held = (
+            "t.network = :network AND t.community_code LIKE :under AND t.valid_from <= :at"
+            " AND (t.valid_to IS NULL OR t.valid_to > :at)"
+        )
+        same = " AND ".join(f't."{name}" IS NOT DISTINCT FROM s."{name}"' for name in names)
+        listed = ", ".join(f'"{name}"' for name in names)
+
+        def run(sql: str) -> int:
+            return self.connection.execute(text(sql), bound).rowcount
+
+        run(f"ALTER TABLE {stage} ADD COLUMN kept bigint")
+        unchanged = run(f"UPDATE {stage} s SET kept = t.grid_id FROM grids t WHERE {held} AND {same}")
+        others = f"{held} AND NOT EXISTS (SELECT FROM {stage} s WHERE s.kept = t.grid_id)"
+        never_held = run(f"DELETE FROM grids t WHERE {others} AND t.valid_from = :at")
+        retired = run(f"UPDATE grids t SET valid_to = :at WHERE {others}")
+        inserted = run(
+            f"INSERT INTO grids ({listed}, redraw_id, valid_from)"
+            f" SELECT {listed}, :redraw_id, :at FROM {stage} WHERE kept IS NULL ORDER BY code"
+        )
+        return retired + never_held, inserted, unchanged
+
+
+_COMMUNITY_DIGITS = 12
+
+
+def _community(prefix: str) -> str:
+    return prefix[:_COMMUNITY_DIGITS]
+
+
+def _check_frame(frame: gpd.GeoDataFrame, network: str, prefix: str) -> None:
+    refuse_repeats(frame, ["code"])
+    outside = ~frame["community_code"].astype(str).str.startswith(prefix)
+    if outside.any():
+        raise PartitionError(
+            f"Grid {frame.loc[outside, 'code'].iloc[0]} is not under {prefix}.",
+            hint="Put each division in force by itself.",
+        )
+    if "network" in frame.columns and (frame["network"] != network).any():
+        raise PartitionError(f"The frame has grids of another network than {network}.")
+
+
+def _relocate(repository: Repository, network: str, prefix: str, at: datetime) -> None:
+    """Mark reports since ``at`` as not located: their grids are derived from position and time, and the grids moved."""
+    bound = {
+        "at": at,
+        "district": like_pattern(prefix[:6]),
+        "under": like_pattern(prefix),
+        "everything": len(prefix) <= 6,
+    }
+    repository.connection.execute(
+        text(
+            "UPDATE reports SET located_at = NULL WHERE reported_at >= :at AND located_at IS NOT NULL"
+            " AND district_code LIKE :district AND (:everything OR community_code LIKE :under OR community_code IS NULL)"
+        ),
+        bound,
+    )

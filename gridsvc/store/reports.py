@@ -1,0 +1,330 @@
+"""Reports: taken in once whatever is retried, located into grids, listed. Each opens its case in the same transaction.
+
+Case codes: district (6 digits), date of the report in Beijing time (8), running number of the report (8 or more). The number comes from
+one sequence, so a code is never given twice; numbers may have gaps where an intake was rolled back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import geopandas as gpd
+import pandas as pd
+from sqlalchemy import ColumnElement, DateTime, Float, Select, func, literal, select, text, true, tuple_
+from sqlalchemy.dialects.postgresql import UUID
+
+from gridsvc.errors import ConflictError, RequestInvalidError
+from gridsvc.store import months
+from gridsvc.store.bulk import columns_of, staged
+from gridsvc.store.frames import in_force, plain_columns, read_frame, wkb
+from gridsvc.store.repository import Repository, like_pattern, narrower, refuse_repeats
+from gridsvc.store.sql_files import sql_text
+from gridsvc.store.tables import cases, grids, reports
+
+GRID_COLUMNS = ("urban_grid", "social_grid", "security_grid", "unified_grid")
+_DISTRICT_DIGITS = 6
+# what a report row may say; the rest is derived or made by the database
+_GIVEN = (
+    "report_id", "district_code", "reported_at", "edition", "category_code", "network", "source", "description", "reporter", "device",
+    "original_lon", "original_lat", "original_datum", "accuracy_m", "lon", "lat", "community_code", *GRID_COLUMNS, "located_at",
+    "received_at",
+)  # fmt: skip
+_OPTIONAL = {"description": "", "source": "field_app"}
+
+
+class ReportRepository(Repository):
+    """Reports; the scope is that of their district, and below it of their community."""
+
+    def _under(self, prefix: str = "", table: Any = reports) -> ColumnElement[bool]:
+        like_pattern(prefix)
+        both = narrower(prefix, self.scope)
+        if both is None:
+            return self.within(table.c.district_code, prefix)  # nothing in common: false
+        if not both:
+            return true()
+        if len(both) < _DISTRICT_DIGITS:
+            return table.c.district_code.like(like_pattern(both))
+        in_district = table.c.district_code == both[:_DISTRICT_DIGITS]
+        return (
+            in_district
+            if len(both) == _DISTRICT_DIGITS
+            else in_district & table.c.community_code.like(like_pattern(both))
+        )
+
+    def ensure_months(self, first: datetime, last: datetime) -> int:
+        """Make the monthly partitions from ``first`` to ``last`` that are missing; return how many."""
+        return months.ensure_months(self.connection, first, last)
+
+    def add(self, row: Mapping[str, Any], body_sha256: bytes) -> tuple[str, dict[str, Any]]:
+        """Take a report in, once; return ("created" or "repeated", the stored row with its case).
+
+        Parameters
+        ----------
+        row
+            report_id, district_code, reported_at, edition, category_code, network, source, description, reporter, device,
+            original_lon, original_lat, original_datum, accuracy_m, lon and lat (EPSG:4490), community_code, *_grid, located_at
+            (when the grids are given), received_at (default: now).
+        body_sha256
+            Hash of the request body; the same id with another hash is another report and is refused.
+
+        Raises
+        ------
+        ConflictError
+            When the id was used before for other content.
+        """
+        unknown = set(row) - set(_GIVEN)
+        if unknown:
+            raise RequestInvalidError(f"A report has no {', '.join(sorted(unknown))}.", fields=sorted(unknown))
+        self.refuse_outside([row.get("community_code") or row["district_code"]])
+        values = {name: row.get(name, _OPTIONAL.get(name)) for name in _GIVEN}
+        if not self._receive(values, body_sha256):
+            return "repeated", self._first_answer(values["report_id"], body_sha256)
+        self.ensure_months(values["reported_at"], values["reported_at"])
+        self.connection.execute(text(sql_text("report_add")), values)
+        return "created", self._stored(values["report_id"])
+
+    def _receive(self, values: Mapping[str, Any], body_sha256: bytes) -> bool:
+        """Write the receipt; False when there is one. Waits for a transaction that is writing the same one."""
+        statement = text(
+            "INSERT INTO report_receipts (report_id, district_code, reported_at, body_sha256)"
+            " VALUES (:report_id, :district_code, :reported_at, :body_sha256) ON CONFLICT DO NOTHING"
+        )
+        return self.connection.execute(statement, dict(values, body_sha256=body_sha256)).rowcount == 1
+
+    def _first_answer(self, report_id: str, body_sha256: bytes) -> dict[str, Any]:
+        known = self.connection.scalar(
+            text("SELECT body_sha256 FROM report_receipts WHERE report_id = :id"), {"id": report_id}
+        )
+        if known is None or bytes(known) != body_sha256:
+            raise ConflictError(
+                f"Report {report_id} was received before with other content.",
+                hint="Use a new id for a new report.",
+                report_id=str(report_id),
+            )
+        return self._stored(report_id)
+
+    def _stored(self, report_id: str) -> dict[str, Any]:
+        stored = self.get(report_id)
+        if stored is None:
+            raise ConflictError(f"Report {report_id} belongs to another area.", report_id=str(report_id))
+        return stored
+
+    def add_frame(self, frame: gpd.GeoDataFrame) -> tuple[int, int]:
+        """Take many reports in; return (inserted, repeated).
+
+        Parameters
+        ----------
+        frame
+            Columns as for :meth:`add`, with ``geometry`` (Point, EPSG:4490) instead of lon and lat.
+
+        Raises
+        ------
+        ConflictError
+            When an id was used before for another category, place, time or text; nothing is stored then.
+        CodeDuplicateError
+            When an id comes twice in the frame.
+        """
+        if frame.empty:
+            return 0, 0
+        refuse_repeats(frame, ["report_id"])
+        place = (
+            frame["community_code"].fillna(frame["district_code"])
+            if "community_code" in frame
+            else frame["district_code"]
+        )
+        self.refuse_outside(place)
+        frame = frame.assign(**{name: value for name, value in _OPTIONAL.items() if name not in frame})
+        times = pd.to_datetime(frame["reported_at"], utc=True)
+        self.ensure_months(times.min().to_pydatetime(), times.max().to_pydatetime())
+        names = [name for name in columns_of(reports, frame) if name != "report_no"]
+        with staged(
+            self.connection, reports, frame, columns=names, extra="ADD COLUMN fresh boolean DEFAULT false"
+        ) as stage:
+            inserted = self._take_in(stage, names)
+        return inserted, len(frame) - inserted
+
+    def _take_in(self, stage: str, names: list[str]) -> int:
+        fresh = self.connection.execute(text(sql_text("report_receipts_from_stage").replace("{stage}", stage))).rowcount
+        if other := self.connection.scalar(text(sql_text("report_conflicts").replace("{stage}", stage))):
+            raise ConflictError(f"Report {other} was received before with other content.", report_id=str(other))
+        if fresh:
+            listed = ", ".join(f'"{name}"' for name in names)
+            sql = sql_text("report_add_stage").replace("{stage}", stage).replace("{columns}", listed)
+            self.connection.execute(text(sql))
+        return fresh
+
+    def _select(self) -> Select:
+        position = (
+            func.ST_X(reports.c.geom, type_=Float).label("lon"),
+            func.ST_Y(reports.c.geom, type_=Float).label("lat"),
+        )
+        opened = cases.c.case_id, cases.c.case_code, cases.c.stage
+        of_report = (
+            (cases.c.report_id == reports.c.report_id)
+            & (cases.c.district_code == reports.c.district_code)
+            & (cases.c.opened_at == reports.c.reported_at)
+        )
+        return select(*plain_columns(reports), reports.c.report_no, *position, *opened).join_from(
+            reports, cases, of_report, isouter=True
+        )
+
+    def get(self, report_id: str) -> dict[str, Any] | None:
+        """Return a report with lon, lat (EPSG:4490) and its case (case_id, case_code, stage); None when there is none (in this scope)."""
+        key = text("SELECT district_code, reported_at FROM report_receipts WHERE report_id = CAST(:id AS uuid)")
+        receipt = self.connection.execute(key, {"id": report_id}).one_or_none()
+        if receipt is None:
+            return None
+        statement = self._select().where(
+            reports.c.report_id == report_id,
+            reports.c.district_code == receipt.district_code,
+            reports.c.reported_at == receipt.reported_at,
+            self._under(),
+        )
+        row = self.connection.execute(statement).mappings().first()
+        return dict(row) if row else None
+
+    def list(
+        self,
+        prefix: str = "",
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        network: str | None = None,
+        grid_code: str | None = None,
+        category_code: str | None = None,
+        cursor: str = "",
+        limit: int | None = 100,
+    ) -> gpd.GeoDataFrame:
+        """Return reports under ``prefix``, newest first, a page at a time.
+
+        Parameters
+        ----------
+        since, until
+            Half-open ``[since, until)`` of ``reported_at``.
+        network, grid_code
+            Reports of that network (as their category says), or in that grid (of ``network``, which then names the grid's).
+        cursor
+            :meth:`cursor_after` of the page before; "" begins.
+        limit
+            Rows of a page; None: all.
+        """
+        statement = self._select().add_columns(wkb(reports.c.geom)).where(self._under(prefix))
+        conditions: list[ColumnElement[bool]] = []
+        if since is not None:
+            conditions.append(reports.c.reported_at >= since)
+        if until is not None:
+            conditions.append(reports.c.reported_at < until)
+        if grid_code is not None:
+            conditions.append(_grid_column(network or "social") == grid_code)
+        elif network is not None:
+            conditions.append(reports.c.network == network)
+        if category_code is not None:
+            conditions.append(reports.c.category_code == category_code)
+        if cursor:
+            conditions.append(_before(cursor))
+        ordered = statement.where(*conditions).order_by(reports.c.reported_at.desc(), reports.c.report_id.desc())
+        return read_frame(self.connection, ordered.limit(limit))
+
+    @staticmethod
+    def cursor_after(page: pd.DataFrame) -> str:
+        """Return the cursor of the page after ``page``; "" when it is empty."""
+        if page.empty:
+            return ""
+        last = page.iloc[-1]
+        return f"{last['reported_at'].isoformat()}|{last['report_id']}"
+
+    def count(self, prefix: str = "", *, since: datetime | None = None, until: datetime | None = None) -> int:
+        """Return how many reports there are under ``prefix`` in ``[since, until)``."""
+        statement = select(func.count()).select_from(reports).where(self._under(prefix))
+        if since is not None:
+            statement = statement.where(reports.c.reported_at >= since)
+        if until is not None:
+            statement = statement.where(reports.c.reported_at < until)
+        return self.connection.scalar(statement) or 0
+
+    def unlocated(self, prefix: str = "") -> pd.DataFrame:
+        """Return the reports whose grids are to be derived (new, or their grids were redrawn): district_code, reported_at, report_id, lon, lat.
+
+        CRS: EPSG:4490. Ordered by reported_at, report_id.
+        """
+        position = (
+            func.ST_X(reports.c.geom, type_=Float).label("lon"),
+            func.ST_Y(reports.c.geom, type_=Float).label("lat"),
+        )
+        statement = (
+            select(reports.c.district_code, reports.c.reported_at, reports.c.report_id, *position)
+            .where(reports.c.located_at.is_(None), self._under(prefix))
+            .order_by(reports.c.reported_at, reports.c.report_id)
+        )
+        return read_frame(self.connection, statement)
+
+    def set_grids(self, frame: pd.DataFrame) -> int:
+        """Write the derived grids of reports and of their cases; return how many reports were written.
+
+        ``frame``: district_code, reported_at, report_id and those of community_code, urban_grid, social_grid, security_grid,
+        unified_grid that were derived (missing value: in none). A grid column that is not there stays as it is.
+        """
+        if frame.empty:
+            return 0
+        self.refuse_outside(frame["district_code"] if len(self.scope) <= _DISTRICT_DIGITS else frame["community_code"])
+        derived = [name for name in ("community_code", *GRID_COLUMNS) if name in frame.columns]
+        columns = ["district_code", "reported_at", "report_id", *derived]
+        changes = ", ".join(f"{name} = s.{name}" for name in derived)
+        key = "t.district_code = s.district_code AND t.{} = s.reported_at AND t.report_id = s.report_id"
+        with staged(self.connection, reports, frame, columns=columns) as stage:
+            located = f"UPDATE reports t SET {changes}{', ' if changes else ''}located_at = now() FROM {stage} s WHERE "
+            written = self.connection.execute(text(located + key.format("reported_at"))).rowcount
+            if derived:
+                self.connection.execute(
+                    text(f"UPDATE cases t SET {changes} FROM {stage} s WHERE {key.format('opened_at')}")
+                )
+        return written
+
+    def count_by_grid(
+        self,
+        network: str,
+        prefix: str = "",
+        at: datetime | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> pd.DataFrame:
+        """Return frame[code, reports]: the grids of ``network`` in force at ``at`` with how many reports are in each, by code.
+
+        A report counts where its own time put it; grids without any are listed with 0. ``[since, until)`` cuts the reports.
+        """
+        column = _grid_column(network)
+        counted = select(column.label("code"), func.count().label("n")).where(column.is_not(None), self._under(prefix))
+        if since is not None:
+            counted = counted.where(reports.c.reported_at >= since)
+        if until is not None:
+            counted = counted.where(reports.c.reported_at < until)
+        totals = counted.group_by(column).subquery()
+        statement = (
+            select(grids.c.code, func.coalesce(totals.c.n, 0, type_=totals.c.n.type).label("reports"))
+            .join_from(grids, totals, grids.c.code == totals.c.code, isouter=True)
+            .where(grids.c.network == network, in_force(grids, at), self.within(grids.c.community_code, prefix[:12]))
+            .order_by(grids.c.code)
+        )
+        return read_frame(self.connection, statement)
+
+
+def _grid_column(network: str) -> ColumnElement:
+    name = f"{network}_grid"
+    if name not in GRID_COLUMNS:
+        raise RequestInvalidError(
+            f"There is no network {network!r}.", hint="Use urban, social, security or unified.", field="network"
+        )
+    return reports.c[name]
+
+
+def _before(cursor: str) -> ColumnElement[bool]:
+    instant, _, report_id = cursor.partition("|")
+    try:
+        at = datetime.fromisoformat(instant)
+    except ValueError:
+        raise RequestInvalidError(f"{cursor!r} is not a cursor of this list.", field="cursor") from None
+    after = tuple_(literal(at, DateTime(timezone=True)), literal(report_id, UUID(as_uuid=False)))
+    return tuple_(reports.c.reported_at, reports.c.report_id) < after

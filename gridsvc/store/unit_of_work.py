@@ -1,0 +1,178 @@
+"""One transaction and the repositories that work in it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from sqlalchemy import Connection, Engine, NestedTransaction, RootTransaction
+
+from gridsvc.store.access import AccessRepository
+from gridsvc.store.audit import AuditRepository
+from gridsvc.store.basemap import BarrierRepository, StreetRepository, WaterRepository
+from gridsvc.store.cases import CaseRepository
+from gridsvc.store.categories import CategoryRepository
+from gridsvc.store.circles import CircleRunRepository, WalkNetworkRepository
+from gridsvc.store.divisions import DivisionRepository
+from gridsvc.store.facilities import FacilityRepository
+from gridsvc.store.grids import GridRepository
+from gridsvc.store.imports import ImportRepository
+from gridsvc.store.redraws import RedrawRepository
+from gridsvc.store.reports import ReportRepository
+from gridsvc.store.residences import ResidenceRepository
+from gridsvc.store.workforce import AssignmentRepository, WorkerRepository
+
+if TYPE_CHECKING:
+    from gridsvc.store.tiles import TileRepository
+
+
+class UnitOfWork:
+    """A transaction that is rolled back unless committed; its repositories see only ``scope``.
+
+    Parameters
+    ----------
+    database
+        An engine: a connection is taken from its pool for the time of the ``with`` block. Or a connection with a
+        transaction of its own: the unit of work then lives in a save point of it (tests).
+    scope
+        Division-code prefix every read and write is cut to; "" is everything.
+
+    Examples
+    --------
+    >>> with UnitOfWork(engine) as uow:  # doctest: +SKIP
+    ...     uow.divisions.put_frame(frame, valid_from)
+    ...     uow.commit()
+    """
+
+    def __init__(self, database: Engine | Connection, scope: str = "") -> None:
+        self._database = database
+        self._transaction: RootTransaction | NestedTransaction | None = None
+        self.scope = scope
+
+    def __enter__(self) -> Self:
+        self.connection = self._database.connect() if isinstance(self._database, Engine) else self._database
+        self._begin()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.rollback()
+        finally:
+            if isinstance(self._database, Engine):
+                self.connection.close()
+
+    def _begin(self) -> None:
+        own = isinstance(self._database, Engine)
+        self._transaction = self.connection.begin() if own else self.connection.begin_nested()
+
+    def commit(self) -> None:
+        """Keep what was done so far; work after it belongs to a new transaction."""
+        assert self._transaction is not None, "commit outside of the with block"
+        self._transaction.commit()
+        self._begin()
+
+    def rollback(self) -> None:
+        """Forget what was done since the last commit."""
+        if self._transaction is not None and self._transaction.is_active:
+            self._transaction.rollback()
+        self._transaction = None
+
+    @cached_property
+    def divisions(self) -> DivisionRepository:
+        """Administrative divisions."""
+        return DivisionRepository(self.connection, self.scope)
+
+    @cached_property
+    def grids(self) -> GridRepository:
+        """Grids in force."""
+        return GridRepository(self.connection, self.scope)
+
+    @cached_property
+    def redraws(self) -> RedrawRepository:
+        """Drafts of grids and what became of them."""
+        return RedrawRepository(self.connection, self.scope)
+
+    @cached_property
+    def workers(self) -> WorkerRepository:
+        """Grid workers."""
+        return WorkerRepository(self.connection, self.scope)
+
+    @cached_property
+    def assignments(self) -> AssignmentRepository:
+        """Who is on which grid."""
+        return AssignmentRepository(self.connection, self.scope)
+
+    @cached_property
+    def categories(self) -> CategoryRepository:
+        """Classes of components and matters."""
+        return CategoryRepository(self.connection, self.scope)
+
+    @cached_property
+    def reports(self) -> ReportRepository:
+        """What was reported."""
+        return ReportRepository(self.connection, self.scope)
+
+    @cached_property
+    def cases(self) -> CaseRepository:
+        """What is being handled."""
+        return CaseRepository(self.connection, self.scope)
+
+    @cached_property
+    def facilities(self) -> FacilityRepository:
+        """Service facilities."""
+        return FacilityRepository(self.connection, self.scope)
+
+    @cached_property
+    def residences(self) -> ResidenceRepository:
+        """Buildings with their households."""
+        return ResidenceRepository(self.connection, self.scope)
+
+    @cached_property
+    def streets(self) -> StreetRepository:
+        """Streets."""
+        return StreetRepository(self.connection, self.scope)
+
+    @cached_property
+    def water(self) -> WaterRepository:
+        """Water areas."""
+        return WaterRepository(self.connection, self.scope)
+
+    @cached_property
+    def barriers(self) -> BarrierRepository:
+        """Walls, rails, banks."""
+        return BarrierRepository(self.connection, self.scope)
+
+    @cached_property
+    def walk_networks(self) -> WalkNetworkRepository:
+        """Walking networks."""
+        return WalkNetworkRepository(self.connection, self.scope)
+
+    @cached_property
+    def circle_runs(self) -> CircleRunRepository:
+        """Results of service-circle runs."""
+        return CircleRunRepository(self.connection, self.scope)
+
+    @cached_property
+    def imports(self) -> ImportRepository:
+        """Files imported."""
+        return ImportRepository(self.connection, self.scope)
+
+    @cached_property
+    def access(self) -> AccessRepository:
+        """Users and tokens."""
+        return AccessRepository(self.connection, self.scope)
+
+    @cached_property
+    def audit(self) -> AuditRepository:
+        """The audit log."""
+        return AuditRepository(self.connection, self.scope)
+
+    @cached_property
+    def tiles(self) -> TileRepository:
+        """Map tiles, made by PostGIS."""
+        from gridsvc.store.tiles import TileRepository  # only the tile server pays for it
+
+        return TileRepository(self.connection, self.scope)
