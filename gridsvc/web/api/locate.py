@@ -1,0 +1,127 @@
+"""Where is this, and who answers here: positions to grids of every network."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from flask import Blueprint, Response
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from gridsvc.services import browsing, locating
+from gridsvc.web.callers import now, open_uow
+from gridsvc.web.json_bodies import json_answer
+from gridsvc.web.parameters import At, Datum, Degrees, Instant, QueryDegrees
+from gridsvc.web.routing import Answer, Endpoints
+
+locate = Blueprint("locate", __name__)
+endpoints = Endpoints(locate)
+
+MAX_POINTS = 10_000
+
+
+class LocateQuery(At):
+    """One position."""
+
+    lon: QueryDegrees
+    lat: QueryDegrees
+    datum: Datum
+    accuracy_m: Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)] | None = Field(
+        None, description="Standard deviation of the position. Unit: m."
+    )
+
+
+class LocatedGrid(BaseModel):
+    """A grid that answers for the position."""
+
+    network: str
+    code: str
+    name: str
+    kind: str
+    community_code: str
+    parent_code: str | None
+    distance_to_border_m: float
+    workers: list[dict[str, Any]] = Field(description="On duty, the primary one first; no phone numbers.")
+    odds: list[dict[str, Any]] = Field(description="Share of each grid under accuracy_m; empty when none was given.")
+
+
+class Located(BaseModel):
+    """Who answers at a position: divisions, grids of all networks, workers on duty. lon and lat are EPSG:4490."""
+
+    lon: float
+    lat: float
+    original: dict[str, Any]
+    at: datetime
+    accuracy_m: float | None
+    divisions: list[dict[str, Any]]
+    grids: list[LocatedGrid]
+    distance_to_border_m: float | None = Field(description="To the nearest grid border; null where no grid answers.")
+
+
+class LocateBody(BaseModel):
+    """Many positions in one datum, at one instant."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    lon: list[Degrees] = Field(min_length=1, max_length=MAX_POINTS)
+    lat: list[Degrees] = Field(min_length=1, max_length=MAX_POINTS)
+    datum: Datum
+    at: Instant | None = None
+    networks: list[str] | None = Field(None, min_length=1, max_length=8, description="All networks when left out.")
+
+    @model_validator(mode="after")
+    def _same_length(self) -> Self:
+        if len(self.lon) != len(self.lat):
+            raise PydanticCustomError(
+                "lengths_differ", "lon has {lons} values and lat {lats}", {"lons": len(self.lon), "lats": len(self.lat)}
+            )
+        return self
+
+
+class LocatedMany(BaseModel):
+    """Codes in the order of the positions; null where no grid is in force."""
+
+    count: int
+    community: list[str | None]
+    grids: dict[str, list[str | None]] = Field(description="By network.")
+
+
+@endpoints.get(
+    "/locate",
+    summary="Who answers at one position",
+    tag="locate",
+    query=LocateQuery,
+    answers={200: Answer("Grids, divisions, workers.", Located)},
+)
+def locate_one(query: LocateQuery) -> Response:
+    """Return the grids of all networks at a position, its divisions, and the workers on duty there.
+
+    A position on a border belongs to exactly one grid of each network: of those that touch it, the smallest code.
+    """
+    with open_uow() as uow:
+        answer = locating.locate_point(
+            uow, query.lon, query.lat, query.datum, at=query.at or now(), accuracy_m=query.accuracy_m
+        )
+    return json_answer(asdict(answer))
+
+
+@endpoints.post(
+    "/locate",
+    summary="Grids of up to 10,000 positions",
+    tag="locate",
+    body=LocateBody,
+    answers={200: Answer("Codes in the order of the positions.", LocatedMany)},
+)
+def locate_many(body: LocateBody) -> Response:
+    """Return the grid codes of arrays of positions, by the same rule as for one."""
+    with open_uow() as uow:
+        networks = [n["network"] for n in browsing.list_networks(uow)]
+        for wanted in body.networks or ():
+            browsing.check_network(uow, wanted)
+        found = locating.locate_arrays(
+            uow, body.lon, body.lat, body.datum, at=body.at or now(), networks=tuple(body.networks or networks)
+        )
+    codes = {name: [code or None for code in values] for name, values in found.items()}
+    return json_answer({"count": len(body.lon), "community": codes.pop("community"), "grids": codes})

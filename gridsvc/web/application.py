@@ -1,0 +1,69 @@
+"""The application factory. The application keeps nothing between requests, so that any number of processes can serve."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Protocol
+
+from flask import Flask
+
+from gridsvc.services.readiness import UnitOfWorkMaker
+from gridsvc.settings import Settings
+from gridsvc.web.api import BLUEPRINTS
+from gridsvc.web.callers import register_callers
+from gridsvc.web.errors import register_errors
+from gridsvc.web.health import health
+from gridsvc.web.localisation import register_localisation
+from gridsvc.web.openapi import build_openapi
+from gridsvc.web.pages.command_centre import command_centre
+from gridsvc.web.pages.documentation import documentation
+from gridsvc.web.pages.login import login
+from gridsvc.web.security_headers import register_security_headers
+from gridsvc.web.tiles.vector_tiles import endpoints as tile_endpoints
+from gridsvc.web.tiles.vector_tiles import vector_tiles
+
+
+class AppServices(Protocol):
+    """What the web room needs of ``bootstrap.App``."""
+
+    unit_of_work: UnitOfWorkMaker
+
+
+def create_app(app_services: AppServices, settings: Settings) -> Flask:
+    """Return the WSGI application.
+
+    Parameters
+    ----------
+    app_services
+        The composition root (``bootstrap.App``): gives units of work within a scope.
+    settings
+        Limits, language, whether requests without a token are answered, the key that signs session cookies. Without a
+        key a random one is used, and sessions end with the process.
+    """
+    app = Flask(__name__, static_folder="static", static_url_path="/static", template_folder="templates")
+    app.config.update(
+        SECRET_KEY=settings.secret_key or secrets.token_hex(32),
+        MAX_CONTENT_LENGTH=settings.max_body_bytes,
+        MAX_FORM_MEMORY_SIZE=64 * 1024,
+        SESSION_COOKIE_NAME="gridsvc_session",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        # static files carry an ETag and are asked for again; vendored ones never change under one release
+        SEND_FILE_MAX_AGE_DEFAULT=3600,
+        GRIDSVC_ANONYMOUS=settings.anonymous,
+        GRIDSVC_TIMEZONE=settings.timezone,
+    )
+    app.json.ensure_ascii = False
+    app.url_map.strict_slashes = True
+    app.extensions["gridsvc"] = app_services
+    register_errors(app)
+    register_security_headers(app)
+    register_localisation(app, settings)
+    register_callers(app)
+    for blueprint, _ in BLUEPRINTS:
+        app.register_blueprint(blueprint, url_prefix="/api/v1")
+    for blueprint in (health, vector_tiles, documentation, login, command_centre):
+        app.register_blueprint(blueprint)
+    declared = [("/api/v1", e) for _, endpoints in BLUEPRINTS for e in endpoints.declared]
+    app.extensions["gridsvc_openapi"] = build_openapi(declared + [("", e) for e in tile_endpoints.declared])
+    return app

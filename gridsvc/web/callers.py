@@ -1,0 +1,142 @@
+"""Who calls: the principal of a bearer token or of a browser session, and what role and scope that gives.
+
+Every route is guarded unless its endpoint is in ``OPEN_ENDPOINTS``; a test holds the list. The token of a browser
+session travels in a signed, HttpOnly, SameSite cookie and is checked in the database on every request, so that
+withdrawing it acts at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, current_app, g, redirect, request, session, url_for
+
+from gridsvc.errors import ForbiddenError, UnauthenticatedError
+from gridsvc.services import browsing
+from gridsvc.web.errors import wants_page
+
+OPEN_ENDPOINTS = frozenset(
+    {"static", "health.healthz", "health.readyz", "login.show", "login.enter", "login.leave", "language.choose"}
+)
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+READERS = frozenset({"viewer", "field", "dispatcher", "planner", "manager", "admin"})
+REPORTERS = READERS - {"viewer"}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who a request comes from; ``scope`` is a division-code prefix, "" is everything."""
+
+    login: str
+    role: str
+    scope: str
+    is_anonymous: bool = False
+
+
+ANONYMOUS = Caller("anonymous", "field", "", is_anonymous=True)
+
+
+def now() -> datetime:
+    """Return the present instant; the web room reads the clock here and nowhere else."""
+    return datetime.now(UTC)
+
+
+def caller() -> Caller:
+    """Return the caller of the present request, as the guard found it."""
+    return g.caller
+
+
+def open_uow():
+    """Return a unit of work cut to the caller's scope; to be used with ``with``."""
+    return current_app.extensions["gridsvc"].unit_of_work(caller().scope)
+
+
+def require_role(roles: frozenset[str]) -> None:
+    """Raise ForbiddenError unless the caller has one of ``roles``."""
+    who = caller()
+    if who.role not in roles:
+        raise ForbiddenError(
+            f"The role {who.role} may not do this.", hint=f"It takes one of: {', '.join(sorted(roles))}."
+        )
+
+
+def principal_of(token: str) -> Caller:
+    """Return the caller a token stands for, or raise UnauthenticatedError."""
+    with current_app.extensions["gridsvc"].unit_of_work("") as uow:
+        principal = browsing.principal_of(uow, token, at=now())
+    if principal is None:
+        raise UnauthenticatedError(
+            "The token is unknown, expired or withdrawn.",
+            hint="Ask an administrator for a new one: gridsvc token issue.",
+        )
+    return Caller(principal.login, principal.role, principal.scope_prefix)
+
+
+def _bearer_token() -> str | None:
+    header = request.headers.get("Authorization")
+    if header is None:
+        return None
+    kind, _, token = header.partition(" ")
+    if kind.lower() != "bearer" or not token.strip():
+        raise UnauthenticatedError(
+            "The Authorization header is not a bearer token.", hint="Send Authorization: Bearer TOKEN."
+        )
+    return token.strip()
+
+
+def _identify() -> Caller:
+    token = _bearer_token()
+    if token is not None:
+        return principal_of(token)
+    if session.get("token"):
+        refuse_other_sites()
+        return principal_of(session["token"])
+    if current_app.config["GRIDSVC_ANONYMOUS"]:
+        refuse_other_sites()
+        return ANONYMOUS
+    raise UnauthenticatedError("This needs a token.", hint="Send Authorization: Bearer TOKEN, or sign in at /login.")
+
+
+def refuse_other_sites() -> None:
+    """Raise ForbiddenError when a browser sends a writing request on behalf of another site.
+
+    SameSite keeps the cookie home already; this also covers anonymous use and old browsers. Programs send neither header.
+    """
+    if request.method in SAFE_METHODS:
+        return
+    site = request.headers.get("Sec-Fetch-Site", "none")
+    origin = request.headers.get("Origin")
+    foreign = origin is not None and urlsplit(origin).netloc != request.host
+    if site not in ("same-origin", "none") or foreign:
+        raise ForbiddenError(
+            "This request came from another site.", hint="Send it from gridsvc's own pages, or with a bearer token."
+        )
+
+
+def _guard() -> Response | None:
+    if request.endpoint is None or request.endpoint in OPEN_ENDPOINTS:
+        return None
+    try:
+        g.caller = _identify()
+    except UnauthenticatedError:
+        if wants_page():
+            session.pop("token", None)
+            return redirect(url_for("login.show", next=request.full_path.rstrip("?")))
+        raise
+    return None
+
+
+def _mark_private(answer: Response) -> Response:
+    """Keep answers that depend on the caller out of shared caches."""
+    if "caller" in g:
+        answer.vary.update(("Authorization", "Cookie"))
+        answer.headers.setdefault("Cache-Control", "private, no-cache")
+    return answer
+
+
+def register_callers(app: Flask) -> None:
+    """Guard every route of ``app`` and mark what depends on the caller."""
+    app.before_request(_guard)
+    app.after_request(_mark_private)

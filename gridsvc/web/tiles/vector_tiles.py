@@ -1,0 +1,68 @@
+"""``/tiles/{layer}/{z}/{x}/{y}.mvt``: vector tiles, the same bytes for the same data, tagged, compressed.
+
+Caching: every tile carries a strong ETag and is asked for again (``no-cache``), so that a redraw in force changes the
+next tile. Answers to callers with a token, or inside a scope, stay out of shared caches (``private``, ``Vary``).
+"""
+
+from __future__ import annotations
+
+import gzip
+
+from flask import Blueprint, Response, request
+from pydantic import Field
+
+from gridsvc.services.tiles import Tile, render_tile
+from gridsvc.web.callers import caller, now, open_uow
+from gridsvc.web.parameters import At, Instant
+from gridsvc.web.routing import Answer, Endpoints
+
+vector_tiles = Blueprint("tiles", __name__)
+endpoints = Endpoints(vector_tiles)
+
+MVT = "application/vnd.mapbox-vector-tile"
+# smaller ones do not get smaller by compression
+_COMPRESS_FROM_BYTES = 256
+
+
+class TileQuery(At):
+    """Which instant."""
+
+    since: Instant | None = Field(None, description="Layer reports only: leave out reports made before.")
+
+
+@endpoints.get(
+    "/tiles/<layer>/<int:z>/<int:x>/<int:y>.mvt",
+    summary="A vector tile",
+    tag="tiles",
+    query=TileQuery,
+    answers={
+        200: Answer("Mapbox Vector Tile 2, one layer named as in the path.", None, MVT),
+        204: Answer("Nothing is drawn there."),
+        304: Answer("The tile you hold is still right."),
+    },
+)
+def get_tile(layer: str, z: int, x: int, y: int, query: TileQuery) -> Response:
+    """Return one tile of one layer, in Web Mercator, XYZ numbering.
+
+    Layers: districts, street_offices, communities, grids_urban, grids_social, grids_security, grids_unified, streets,
+    water, residences, facilities, reports, workers (at a point inside their grid, never at home).
+    """
+    with open_uow() as uow:
+        tile = render_tile(uow, layer, z, x, y, at=query.at or now(), since=query.since)
+    return _tile_answer(tile)
+
+
+def _tile_answer(tile: Tile) -> Response:
+    compressed = len(tile.content) >= _COMPRESS_FROM_BYTES and request.accept_encodings["gzip"] > 0
+    answer = Response(status=200 if tile.content else 204)
+    if tile.content:
+        # mtime 0: the same tile is the same bytes whenever it is compressed
+        answer.set_data(gzip.compress(tile.content, 6, mtime=0) if compressed else tile.content)
+        answer.content_type = MVT
+    if compressed:
+        answer.headers["Content-Encoding"] = "gzip"
+    answer.vary.update(("Accept-Encoding", "Authorization", "Cookie"))
+    who = caller()
+    answer.headers["Cache-Control"] = "public, no-cache" if who.is_anonymous and not who.scope else "private, no-cache"
+    answer.set_etag(f"{tile.tag}-gzip" if compressed else tile.tag)
+    return answer.make_conditional(request)
