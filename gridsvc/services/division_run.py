@@ -1,0 +1,109 @@
+"""Divide many communities side by side in processes; one that cannot be divided does not stop the others."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from gridsvc.division.checks import buildings_cut
+from gridsvc.division.communities import CommunityDivision, CommunityInput, DivisionRules
+from gridsvc.division.dividing import divide_community
+from gridsvc.division.obstacles import within_community
+from gridsvc.errors import GridsvcError
+from gridsvc.geo.partitions import check_partition
+from gridsvc.progress import Progress
+
+_Task = TypeVar("_Task")
+_Answer = TypeVar("_Answer")
+# fewer tasks than this are done at once, without processes
+_FEW = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Divided:
+    """A community's division, or the reason there is none."""
+
+    code: str
+    division: CommunityDivision | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CommunityCheck:
+    """What a real check of one community's stored grids found. Areas in m2."""
+
+    code: str
+    gap_area_m2: float
+    overlap_area_m2: float
+    outside_area_m2: float
+    buildings_cut: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckTask:
+    """One community's boundary, grids as they will be stored, and buildings; all in the same metric CRS."""
+
+    code: str
+    boundary: shapely.Geometry
+    grids: NDArray[np.object_]
+    buildings: NDArray[np.object_]
+
+
+def divide_all(
+    inputs: Sequence[CommunityInput], rules: DivisionRules, seed: int, processes: int, progress: Progress
+) -> list[Divided]:
+    """Return the division of each community, in order."""
+    tasks = [(community, rules, seed) for community in inputs]
+    progress.start("divide communities", len(tasks))
+    return list(_side_by_side(_divide_one, tasks, processes, progress))
+
+
+def check_all(tasks: Sequence[CheckTask], processes: int, progress: Progress) -> list[CommunityCheck]:
+    """Return the check of each community, in order."""
+    progress.start("check grids", len(tasks))
+    return list(_side_by_side(_check_one, tasks, processes, progress))
+
+
+def _divide_one(task: tuple[CommunityInput, DivisionRules, int]) -> Divided:
+    community, rules, seed = task
+    try:
+        return Divided(community.code, divide_community(community, rules, seed=seed))
+    except GridsvcError as refused:
+        return Divided(community.code, None, str(refused))
+    except (shapely.GEOSException, ValueError, ArithmeticError, IndexError) as fault:
+        # a fault of ours or of a library in one community: the others go on, the reason is listed
+        return Divided(community.code, None, f"Community {community.code}: {type(fault).__name__}: {fault}")
+
+
+def _check_one(task: CheckTask) -> CommunityCheck:
+    report = check_partition(task.boundary, task.grids)
+    cut = buildings_cut(task.grids, within_community(task.buildings, task.boundary)[0])
+    return CommunityCheck(task.code, report.gap_area_m2, report.overlap_area_m2, report.outside_area_m2, len(cut))
+
+
+def _side_by_side(
+    work: Callable[[_Task], _Answer], tasks: Sequence[_Task], processes: int, progress: Progress
+) -> Iterator[_Answer]:
+    if processes <= 1 or len(tasks) < _FEW:
+        for task in tasks:
+            yield work(task)
+            progress.advance()
+        return
+    with ProcessPoolExecutor(processes, mp_context=_context()) as pool:
+        for answer in pool.map(work, tasks, chunksize=max(1, len(tasks) // (processes * 16))):
+            yield answer
+            progress.advance()
+
+
+def _context() -> Any:
+    """Return a way of starting processes that is safe in a server with threads and connections; modules are loaded once."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["gridsvc.services.division_run"])
+    return context
