@@ -122,9 +122,14 @@ class CircleRunRepository(Repository):
             copy_frame(self.connection, residence_times, times.assign(circle_run_id=run_id))
         return run_id
 
-    def latest(self, prefix: str = "", standard: str | None = None) -> dict[str, Any] | None:
-        """Return the newest run about a division under ``prefix`` or containing it, cut to the scope; None when there is none."""
+    def latest(self, prefix: str = "", standard: str | None = None, *, whole: bool = False) -> dict[str, Any] | None:
+        """Return the newest run about a division under ``prefix`` or containing it, cut to the scope; None when there is none.
+
+        With ``whole`` only runs count that took in all of ``prefix``.
+        """
         statement = select(*circle_runs.columns).where(_covers(circle_runs, prefix), _covers(circle_runs, self.scope))
+        if whole:
+            statement = statement.where(literal(prefix).like(circle_runs.c.division_code + "%"))
         if standard is not None:
             statement = statement.where(circle_runs.c.standard == standard)
         newest = statement.order_by(circle_runs.c.ran_at.desc(), circle_runs.c.circle_run_id.desc()).limit(1)
