@@ -1,0 +1,245 @@
+"""``gridsvc circle``: walking networks, service circles, isochrones, gaps."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gridsvc.bootstrap import open_app
+from gridsvc.cli.instants import at_option
+from gridsvc.cli.terminal import print_result, progress
+
+if TYPE_CHECKING:
+    from gridsvc.services.circle_gaps import CircleGaps
+    from gridsvc.services.circles import CircleResult
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+speed_option = click.option(
+    "--speed",
+    "speed_m_s",
+    type=float,
+    default=1.1,
+    show_default=True,
+    help="Walking speed in m/s; elderly 0.8, adults 1.2.",
+)
+_SHOWN_ROWS = 20
+
+
+@click.group()
+def circle() -> None:
+    """Walking network, 15-minute service circle, isochrones, gaps.
+
+    \b
+    Example:
+      gridsvc circle coverage 420103
+    """
+
+
+@circle.command()
+@click.argument("code")
+@at_option
+@as_json_option
+def build(code: str, at: datetime, as_json: bool) -> None:
+    """Build the walking network of division CODE and its surroundings from the stored streets.
+
+    Streets that have not changed give the snapshot that is there.
+
+    \b
+    Example:
+      gridsvc circle build 420103
+    """
+    from gridsvc.services.circles import build_network
+
+    with open_app() as app, app.unit_of_work() as uow:
+        result = build_network(uow, code, at)
+        uow.commit()
+    print_result(result, as_json)
+
+
+@circle.command()
+@click.argument("code")
+@click.option(
+    "--standard",
+    default="gb50180-15",
+    show_default=True,
+    help="Which facilities in how many minutes; see gridsvc circle standards.",
+)
+@speed_option
+@click.option(
+    "--limit", "limit_s", type=float, default=900.0, show_default=True, help="Longest walk looked for, in seconds."
+)
+@at_option
+@as_json_option
+def coverage(code: str, standard: str, speed_m_s: float, limit_s: float, at: datetime, as_json: bool) -> None:
+    """Compute the service circle of division CODE, store it, and print who reaches what.
+
+    \b
+    Example:
+      gridsvc circle coverage 420103
+      gridsvc circle coverage 420103 --standard beijing-convenience --speed 0.8 --json
+    """
+    from gridsvc.services.circles import run_circle
+
+    with progress(silent=as_json) as shown, open_app() as app, app.unit_of_work() as uow:
+        result = run_circle(uow, code, at=at, standard=standard, speed_m_s=speed_m_s, limit_s=limit_s, progress=shown)
+        uow.commit()
+    if as_json:
+        print_result(result, as_json=True)
+    else:
+        _print_coverage(result)
+
+
+@circle.command()
+@as_json_option
+def standards(as_json: bool) -> None:
+    """List the standards a coverage can be computed by, with their sources.
+
+    \b
+    Example:
+      gridsvc circle standards
+    """
+    from gridsvc.services.circles import circle_standards
+
+    rows = [
+        {
+            "standard": rules.standard_id,
+            "name": rules.name_zh,
+            "kinds": len(rules.kinds),
+            "required": int(rules.required.sum()),
+            "verified": rules.is_verified,
+            "source": rules.source,
+        }
+        for rules in circle_standards().values()
+    ]
+    print_result(rows, as_json)
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
+
+
+def _print_coverage(result: CircleResult) -> None:
+    found = result.coverage
+    doubts = result.doubts
+    print_result(
+        {
+            "standard": result.standard,
+            "walking speed": f"{result.speed_m_s:g} m/s",
+            "network": f"{result.nodes:,} nodes, {result.edges:,} edges (snapshot {result.walk_network_id})",
+            "residences": f"{result.residences:,} with {result.population:,} people",
+            "facilities": f"{result.facilities:,} of {result.kinds} kinds",
+            "people with all required kinds": _percent(found.complete_share),
+            "qualified communities": f"{result.qualified_communities} of {result.communities} ({_percent(found.community_share)})",
+            "kinds without any facility": ", ".join(doubts.kinds_without_facilities) or "none",
+            "residences without entrance": doubts.residences_without_entrance,
+            "residences without street near": doubts.residences_unattached,
+            "seconds": f"{result.seconds:.2f}",
+        },
+        as_json=False,
+    )
+    print_result(
+        [
+            {
+                "kind": kind.code,
+                "minutes": f"{kind.minutes:g}",
+                "required": "yes" if kind.required else "",
+                "facilities": kind.facilities,
+                "people": _percent(kind.population_share),
+                "households": _percent(kind.household_share),
+            }
+            for kind in found.kinds
+        ],
+        as_json=False,
+    )
+
+
+@circle.command()
+@click.argument("code")
+@at_option
+@as_json_option
+def gaps(code: str, at: datetime, as_json: bool) -> None:
+    """List the communities and residences of division CODE that lack required kinds, from the latest coverage run.
+
+    \b
+    Example:
+      gridsvc circle gaps 420103
+      gridsvc circle gaps 420103001001 --json
+    """
+    from gridsvc.services.circle_gaps import list_gaps
+
+    with open_app() as app, app.unit_of_work() as uow:
+        found = list_gaps(uow, code, at=at)
+    if as_json:
+        print_result(found, as_json=True)
+    else:
+        _print_gaps(found)
+
+
+def _print_gaps(found: CircleGaps) -> None:
+    def named(kinds: tuple[str, ...]) -> str:
+        return "、".join(found.kinds[kind] for kind in kinds[:4]) + (f" +{len(kinds) - 4}" if len(kinds) > 4 else "")
+
+    click.echo(f"run {found.circle_run_id}, {found.standard}, {found.ran_at:%Y-%m-%d}")
+    without = sorted(found.people_without.items(), key=lambda item: (-item[1], item[0]))
+    print_result(
+        [{"kind": kind, "name": found.kinds[kind], "people without": people} for kind, people in without], as_json=False
+    )
+    communities = [
+        {
+            "community": gap.community_code,
+            "name": gap.name,
+            "people": gap.population,
+            "with all": _percent(gap.complete_share),
+            "lacking": named(gap.lacking),
+        }
+        for gap in found.communities[:_SHOWN_ROWS]
+    ]
+    print_result(communities, as_json=False)
+    click.echo(
+        f"{len(found.communities)} communities and {len(found.residences):,} residences lack something; --json lists all"
+    )
+
+
+@circle.command()
+@click.argument("lon", type=float)
+@click.argument("lat", type=float)
+@click.option("--datum", required=True, help="Datum of the position: wgs84, cgcs2000, gcj02 or bd09.")
+@click.option("--minutes", default="5,10,15", show_default=True, help="Limits, with commas between.")
+@speed_option
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="GeoJSON file to write; default: print areas only."
+)
+@at_option
+@as_json_option
+def isochrone(
+    lon: float, lat: float, datum: str, minutes: str, speed_m_s: float, out: Path | None, at: datetime, as_json: bool
+) -> None:
+    """Compute where one gets to on foot from a position; polygons in CGCS2000 lon lat (equal to WGS 84).
+
+    \b
+    Example:
+      gridsvc circle isochrone 114.27 30.60 --datum wgs84 --out walk.geojson
+    """
+    from gridsvc.services.circles import isochrone as isochrones_of
+    from gridsvc.services.circles import isochrone_features
+
+    with open_app() as app, app.unit_of_work() as uow:
+        areas = isochrones_of(uow, lon, lat, datum, _minutes(minutes), at=at, speed_m_s=speed_m_s)
+    collection = isochrone_features(areas, speed_m_s)
+    if out is not None:
+        out.write_text(json.dumps(collection, ensure_ascii=False), encoding="utf-8")
+    if as_json:
+        print_result(collection, as_json=True)
+    else:
+        print_result([feature["properties"] for feature in collection["features"]], as_json=False)
+
+
+def _minutes(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as wrong:
+        raise click.BadParameter(f"{text!r} is no list of minutes; example: 5,10,15", param_hint="--minutes") from wrong

@@ -1,0 +1,387 @@
+"""Service circles and isochrones of a division.
+
+A circle may reach over borders: streets and facilities are taken with a margin of one full walk around the division.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+from shapely.geometry import MultiPolygon
+
+from gridsvc.circle.coverage import CircleCoverage, CircleStandard, circle_coverage, find_standard, load_standards
+from gridsvc.circle.isochrones import isochrones
+from gridsvc.circle.travel_times import CIRCLE_LIMIT_S, PLANNING_SPEED_M_S, nearest_times
+from gridsvc.circle.walk_network import Attachments, WalkNetwork, attach_points
+from gridsvc.errors import NotFoundError, RequestInvalidError
+from gridsvc.geo.datums import check_lonlat, convert, parse_datum
+from gridsvc.geo.projections import area_m2, to_storage
+from gridsvc.progress import SILENT, Progress
+from gridsvc.resources import content_dir
+from gridsvc.services.walk_networks import (
+    MARGIN_M,
+    CompiledNetwork,
+    box_around,
+    build_network,
+    compile_network,
+    metric_xy,
+    network_at,
+    store_snapshot,
+)
+from gridsvc.store.unit_of_work import UnitOfWork
+
+DEFAULT_STANDARD = "gb50180-15"
+MINUTES = (5, 10, 15)
+
+__all__ = [
+    "CircleResult",
+    "Doubts",
+    "build_network",
+    "circle_standards",
+    "isochrone",
+    "isochrone_features",
+    "run_circle",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """What makes a result less certain: counts of input with something missing.
+
+    Residences without an entrance start at their centroid. Unattached ones have no street within 300 m; detached ones join
+    a piece of network that is cut off from the largest. ``kinds_without_facilities`` may be a lack of data, not of clinics.
+    """
+
+    residences_without_entrance: int
+    residences_unattached: int
+    residences_detached: int
+    residences_without_community: int
+    residences_without_population: int
+    facilities_unattached: int
+    kinds_without_facilities: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CircleResult:
+    """A stored run: what took part, people covered by kind, qualified communities, and the coverage in full."""
+
+    circle_run_id: int
+    walk_network_id: int
+    standard: str
+    speed_m_s: float
+    residences: int
+    facilities: int
+    kinds: int
+    nodes: int
+    edges: int
+    population: int
+    population_covered: dict[str, int]
+    qualified_communities: int
+    communities: int
+    coverage: CircleCoverage
+    doubts: Doubts
+    seconds: float
+
+
+@cache
+def circle_standards() -> Mapping[str, CircleStandard]:
+    """Return the standards of ``data/circle_standards.json`` by id, in the order of the file."""
+    path = content_dir("data") / "circle_standards.json"
+    return load_standards(json.loads(path.read_text("utf-8")))
+
+
+def run_circle(
+    uow: UnitOfWork,
+    code: str,
+    *,
+    at: datetime,
+    standard: str = DEFAULT_STANDARD,
+    speed_m_s: float = PLANNING_SPEED_M_S,
+    limit_s: float = CIRCLE_LIMIT_S,
+    progress: Progress = SILENT,
+) -> CircleResult:
+    """Compute who walks to what in the service circle of a division and store the run; the caller commits.
+
+    Origins are residences with households: their entrance, or the centroid where none is known. The walking network is
+    brought up to date first. A run that comes out exactly like the latest one is not stored again.
+
+    Parameters
+    ----------
+    at
+        Instant of boundary, facilities and network, kept as the date of the run.
+    standard
+        Id in ``data/circle_standards.json``.
+    speed_m_s
+        Walking speed, 0.3 to 3 m/s.
+    limit_s
+        Longest walk looked for, at least the longest of the standard.
+
+    Raises
+    ------
+    NotFoundError
+        When division, standard or residences are not there.
+    RequestInvalidError
+        When speed or limit are impossible.
+    """
+    began = time.perf_counter()
+    rules = find_standard(circle_standards(), standard)
+    _check_walk(rules, speed_m_s, limit_s)
+    progress.start("walking network")
+    margin_m = max(MARGIN_M, limit_s * speed_m_s)
+    compiled, boundary = compile_network(uow, code, at, margin_m)
+    network_id, _ = store_snapshot(uow, code, at, compiled)
+    homes = _homes(uow, code)
+    facilities = _facilities(uow, rules, at, boundary, compiled.epsg, margin_m)
+    walked = _walk(compiled, homes, facilities, rules, speed_m_s, limit_s, progress)
+    progress.start("coverage")
+    coverage = circle_coverage(
+        walked.times_s,
+        rules,
+        population=homes["population"].to_numpy(),
+        households=homes["households"].to_numpy(),
+        community_codes=homes["community_code"].fillna("").tolist(),
+        facilities_of_kind=walked.facilities_of_kind,
+    )
+    doubts = _doubts(compiled.network, homes, walked, rules)
+    run = {
+        "walk_network_id": network_id,
+        "division_code": code,
+        "standard": standard,
+        "speed_m_s": speed_m_s,
+        "limit_s": limit_s,
+        "ran_at": at,
+        "coverage": _coverage_document(coverage, doubts, facilities, walked.times_s),
+    }
+    return CircleResult(
+        circle_run_id=_store_run(uow, run, homes["residence_code"].tolist(), walked.times_s, rules),
+        walk_network_id=network_id,
+        standard=standard,
+        speed_m_s=speed_m_s,
+        residences=len(homes),
+        facilities=len(facilities),
+        kinds=len(rules.codes),
+        nodes=len(compiled.network.node_xy),
+        edges=len(compiled.network.edge_u),
+        population=coverage.population,
+        population_covered={of_kind.code: of_kind.population_covered for of_kind in coverage.kinds},
+        qualified_communities=coverage.qualified,
+        communities=len(coverage.communities),
+        coverage=coverage,
+        doubts=doubts,
+        seconds=time.perf_counter() - began,
+    )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Walked:
+    """Times from residences to kinds, and how both ends joined the network."""
+
+    times_s: np.ndarray
+    origins: Attachments
+    targets: Attachments
+    without_entrance: int
+    facilities_of_kind: np.ndarray
+
+
+def _walk(
+    compiled: CompiledNetwork,
+    homes: gpd.GeoDataFrame,
+    facilities: gpd.GeoDataFrame,
+    rules: CircleStandard,
+    speed_m_s: float,
+    limit_s: float,
+    progress: Progress,
+) -> _Walked:
+    progress.start("attach residences and facilities")
+    origins, without_entrance = _attach_homes(compiled, homes)
+    targets = attach_points(compiled.network, metric_xy(facilities["geometry"].to_numpy(), compiled.epsg))
+    number = {name: i for i, name in enumerate(rules.codes)}
+    kind = np.array([number[name] for name in facilities["kind_code"]], dtype=np.int64)
+    times_s = nearest_times(
+        compiled.network, origins, targets, kind, len(number), speed_m_s=speed_m_s, limit_s=limit_s, progress=progress
+    )
+    return _Walked(times_s, origins, targets, without_entrance, np.bincount(kind, minlength=len(number)))
+
+
+def _store_run(
+    uow: UnitOfWork, run: Mapping[str, Any], residence_codes: list[str], times_s: np.ndarray, rules: CircleStandard
+) -> int:
+    """Store a run, unless the latest one is exactly the same; return its id."""
+    latest = uow.circle_runs.latest(run["division_code"], run["standard"])
+    if latest is not None and all(latest[name] == value for name, value in run.items()):
+        return int(latest["circle_run_id"])
+    return uow.circle_runs.put(**run, times=_times_frame(residence_codes, times_s, rules))
+
+
+def _check_walk(rules: CircleStandard, speed_m_s: float, limit_s: float) -> None:
+    _check_speed(speed_m_s)
+    longest_s = float(rules.limits_s.max())
+    if not longest_s <= limit_s <= 3600.0:
+        raise RequestInvalidError(
+            f"The limit of {limit_s:g} s does not lie between the standard's {longest_s:g} s and an hour.",
+            hint=f"Use {longest_s:g}.",
+        )
+
+
+def _check_speed(speed_m_s: float) -> None:
+    if not 0.3 <= speed_m_s <= 3.0:
+        raise RequestInvalidError(
+            f"A walking speed of {speed_m_s:g} m/s is outside 0.3 to 3.", hint="Planning default: 1.1; elderly: 0.8."
+        )
+
+
+def _homes(uow: UnitOfWork, code: str) -> gpd.GeoDataFrame:
+    homes = uow.residences.list(prefix=code)
+    homes = homes[homes["households"] > 0]
+    if homes.empty:
+        raise NotFoundError(f"{code} has no residences with households.", hint="Import residences first.")
+    return homes
+
+
+def _facilities(
+    uow: UnitOfWork, rules: CircleStandard, at: datetime, boundary: Any, epsg: int, margin_m: float
+) -> gpd.GeoDataFrame:
+    found = uow.facilities.list(bbox=box_around(boundary, epsg, margin_m), at=at)
+    return found[found["kind_code"].isin(rules.codes)]
+
+
+def _attach_homes(compiled: CompiledNetwork, homes: gpd.GeoDataFrame) -> tuple[Attachments, int]:
+    """Attach entrances, or centroids where there is none; return how many those are."""
+    doors = homes[["entrance_lon", "entrance_lat"]].to_numpy(dtype=float, copy=True)
+    unknown = ~np.isfinite(doors).all(axis=1)
+    doors[unknown] = shapely.get_coordinates(shapely.centroid(homes["geometry"].to_numpy()[unknown]))
+    return attach_points(compiled.network, metric_xy(shapely.points(doors), compiled.epsg)), int(unknown.sum())
+
+
+def _doubts(network: WalkNetwork, homes: gpd.GeoDataFrame, walked: _Walked, rules: CircleStandard) -> Doubts:
+    on = walked.origins.is_attached
+    return Doubts(
+        residences_without_entrance=walked.without_entrance,
+        residences_unattached=int((~on).sum()),
+        residences_detached=int((network.node_component[network.edge_u[walked.origins.edge[on]]] > 0).sum()),
+        residences_without_community=int(homes["community_code"].isna().sum()),
+        residences_without_population=int((homes["population"] == 0).sum()),
+        facilities_unattached=int((~walked.targets.is_attached).sum()),
+        kinds_without_facilities=tuple(np.array(rules.codes)[walked.facilities_of_kind == 0].tolist()),
+    )
+
+
+def _rounded(document: Any) -> Any:
+    """Return a JSON document with shares cut to four decimals."""
+    if isinstance(document, dict):
+        return {key: _rounded(value) for key, value in document.items()}
+    if isinstance(document, list | tuple):
+        return [_rounded(value) for value in document]
+    return round(document, 4) if isinstance(document, float) else document
+
+
+def _coverage_document(
+    coverage: CircleCoverage, doubts: Doubts, facilities: pd.DataFrame, times_s: np.ndarray
+) -> dict[str, Any]:
+    newest = facilities["valid_from"].max() if len(facilities) else None
+    communities = {c.community_code: asdict(c) for c in coverage.communities}
+    for community in communities.values():
+        del community["community_code"]
+    return _rounded(
+        {
+            "population": coverage.population,
+            "households": coverage.households,
+            "complete_share": coverage.complete_share,
+            "qualified_communities": coverage.qualified,
+            "community_share": coverage.community_share,
+            "facilities_newest_at": None if newest is None or pd.isna(newest) else newest.isoformat(),
+            "times_sha256": hashlib.sha256(np.round(times_s, 1).tobytes()).hexdigest(),
+            "doubts": asdict(doubts),
+            "kinds": [asdict(of_kind) for of_kind in coverage.kinds],
+            "communities": communities,
+        }
+    )
+
+
+def _times_frame(codes: list[str], times_s: np.ndarray, rules: CircleStandard) -> pd.DataFrame:
+    """Return one row per residence with the seconds to each kind reached, as it is stored."""
+    reached = np.isfinite(times_s)
+    tenths = np.round(times_s, 1)
+    walks = [
+        {rules.codes[column]: float(row[column]) for column in np.flatnonzero(known)}
+        for row, known in zip(tenths, reached, strict=True)
+    ]
+    return pd.DataFrame({"residence_code": codes, "walk_s": walks, "kinds_reached": reached.sum(axis=1)})
+
+
+def isochrone(
+    uow: UnitOfWork,
+    lon: float,
+    lat: float,
+    datum: str,
+    minutes: Sequence[float] = MINUTES,
+    *,
+    at: datetime,
+    speed_m_s: float = PLANNING_SPEED_M_S,
+) -> list[tuple[float, MultiPolygon]]:
+    """Return the areas walked to from a point within each number of minutes.
+
+    Parameters
+    ----------
+    lon, lat
+        Where the walk begins, in ``datum``. Unit: degrees.
+    minutes
+        Limits, up to 60 each.
+    at
+        Instant of the divisions; the latest stored network there is used.
+
+    Returns
+    -------
+    areas
+        (minutes, valid MultiPolygon), in the order of ``minutes``; each inside those of longer times. CRS: EPSG:4490.
+
+    Raises
+    ------
+    OutsideCoverageError
+        When the point lies in no district, or no street is near.
+    NotFoundError
+        When no walking network was built there.
+    """
+    if not minutes or not all(0 < limit <= 60 for limit in minutes):
+        raise RequestInvalidError(f"Minutes {list(minutes)} are not all within 0 to 60.", hint="Example: 5, 10, 15.")
+    _check_speed(speed_m_s)
+    check_lonlat(lon, lat)
+    own_lon, own_lat = (float(value) for value in convert(lon, lat, parse_datum(datum), "cgcs2000"))
+    compiled = network_at(uow, own_lon, own_lat, at)
+    x, y = metric_xy(np.array([shapely.Point(own_lon, own_lat)], dtype=object), compiled.epsg)[0]
+    areas = isochrones(compiled.network, (float(x), float(y)), minutes, speed_m_s=speed_m_s)
+    return list(zip(minutes, _stored_areas(areas, compiled.epsg), strict=True))
+
+
+def _stored_areas(areas: Sequence[MultiPolygon], epsg: int) -> list[MultiPolygon]:
+    """Return areas in storage coordinates; where rounding made a ring touch itself, it is mended."""
+    stored = to_storage(np.array(areas, dtype=object), epsg)
+    return [area if area.is_valid else MultiPolygon(_polygons_of(shapely.make_valid(area))) for area in stored]
+
+
+def _polygons_of(shape: Any) -> list[Any]:
+    return [part for part in shapely.get_parts(shapely.get_parts([shape])) if part.geom_type == "Polygon"]
+
+
+def isochrone_features(areas: Sequence[tuple[float, MultiPolygon]], speed_m_s: float) -> dict[str, Any]:
+    """Return isochrones as a GeoJSON feature collection, longest walk first so that shorter ones are drawn on top."""
+    features = [
+        {
+            "type": "Feature",
+            "properties": {"minutes": limit, "speed_m_s": speed_m_s, "area_m2": round(float(area_m2([area])[0]))},
+            "geometry": shapely.geometry.mapping(area),
+        }
+        for limit, area in sorted(areas, key=lambda row: -row[0])
+    ]
+    return {"type": "FeatureCollection", "features": features}
