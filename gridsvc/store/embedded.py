@@ -71,6 +71,7 @@ class EmbeddedPostgres:
             self.socket_dir = Path("/tmp") / f"gridsvc-{key}"
         self.cluster_name = f"gridsvc-{key}"
         self._users_fd: int | None = None
+        self._holder_pid = 0
 
     # ------------------------------------------------------------------------------------------------ public
 
@@ -100,10 +101,14 @@ class EmbeddedPostgres:
                 os.close(descriptor)
                 raise
             self._users_fd = descriptor
+            self._holder_pid = os.getpid()
 
     def stop(self) -> None:
-        """Let go of the server; stops it when no other program uses it. Does nothing when not started."""
-        if self._users_fd is None:
+        """Let go of the server; stops it when no other program uses it. Does nothing when not started.
+
+        In a forked child it does nothing either: the child shares its parent's lock and would take the server from it.
+        """
+        if self._users_fd is None or self._holder_pid != os.getpid():
             return
         with self._start_lock():
             try:

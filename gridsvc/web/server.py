@@ -67,9 +67,10 @@ def serve(settings: Settings, *, announce: Callable[[str], None] = logger.info) 
         url = app.engine.url.render_as_string(hide_password=False)
         app.engine.dispose()
         address = listener.getsockname()[:2]
-        with _noted(settings.var_dir, address):
+        with _noted(settings.var_dir, address), _watched_database(settings) as start_watch:
             announce(address_url(*address))
-            GridsvcServer(lambda: _build(settings, url), _options(settings, listener)).run()
+            options = _options(settings, listener) | {"when_ready": start_watch}
+            GridsvcServer(lambda: _build(settings, url), options).run()
 
 
 def _build(settings: Settings, url: str) -> Any:
@@ -81,7 +82,7 @@ def _build(settings: Settings, url: str) -> Any:
 def _options(settings: Settings, listener: socket.socket) -> dict[str, Any]:
     shared_memory = Path("/dev/shm")
     return {
-        "bind": f"fd://{listener.fileno()}",
+        "bind": f"fd://{listener.detach()}",  # gunicorn closes it
         "workers": settings.workers,
         "worker_class": "gthread",
         "threads": THREADS,
@@ -92,26 +93,33 @@ def _options(settings: Settings, listener: socket.socket) -> dict[str, Any]:
         "control_socket_disable": True,  # it would sit in the home directory, shared by all checkouts
         "proc_name": "gridsvc",
         "loglevel": settings.log_level.lower(),
-        "when_ready": lambda _arbiter: _watch_database(settings),
     }
 
 
-def _watch_database(settings: Settings) -> None:
-    """Start the embedded database again when it dies; meanwhile requests are answered with 503."""
-    server = embedded_server(settings)
-    if server is None:
-        return
+@contextmanager
+def _watched_database(settings: Settings) -> Iterator[Callable[[object], None]]:
+    """Yield the hook that starts watching: the embedded database is started again when it dies, meanwhile answers are 503.
+
+    Watching has ended when the block is left, so that it does not start again what is being stopped.
+    """
+    server, ending = embedded_server(settings), threading.Event()
 
     def watch() -> None:
-        pause = threading.Event()
-        while not pause.wait(WATCH_S):
+        while server is not None and not ending.wait(WATCH_S):
             try:
                 if server.ensure_running():
                     logger.warning("the database had died and was started again")
             except GridsvcError as error:
                 logger.error("the database does not start: %s", error)
 
-    threading.Thread(target=watch, name="database-watch", daemon=True).start()
+    thread = threading.Thread(target=watch, name="database-watch", daemon=True)
+    try:
+        yield lambda _arbiter: thread.start()
+    finally:
+        ending.set()
+        # in a worker, which leaves this block too when it exits, the thread was never alive
+        if thread.is_alive():
+            thread.join()
 
 
 @contextmanager

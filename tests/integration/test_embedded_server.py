@@ -125,6 +125,18 @@ def test_the_last_program_stops_it(var_dir: Path):
     assert not server.is_running()
 
 
+def test_a_forked_child_does_not_stop_its_parents_server(var_dir: Path):
+    with EmbeddedPostgres(var_dir) as server:
+        child = os.fork()
+        if child == 0:
+            server.stop()
+            os._exit(0)
+        os.waitpid(child, 0)
+
+        assert server.is_running()
+    assert not server.is_running()
+
+
 def test_a_killed_program_is_not_counted(var_dir: Path):
     other = holder(var_dir)
     other.kill()
