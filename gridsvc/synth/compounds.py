@@ -323,7 +323,7 @@ def _assemble(
     keep_ends[[end[0] for end in ends]] = True
     used = _used_edges(nodes, edges, reached, keep_ends)
     world = _turn(nodes, angle)
-    doors = _turn([*centre, 0.0, style.depth_m / 2 + DOOR_M], angle)
+    doors = _turn(centre + np.array([0.0, style.depth_m / 2 + DOOR_M]), angle)
     boxes = shapely.transform(
         _boxes(centre, length / 2, -style.depth_m / 2, style.depth_m / 2), lambda xy: _turn(xy, angle)
     )

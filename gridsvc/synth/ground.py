@@ -197,31 +197,41 @@ def _cut_by_lanes(
 ) -> tuple[Streets, list[shapely.LineString]]:
     """Return the streets with a lane across every face; lanes that reach no street at all only cut."""
     wet = shapely.union_all([shapely.Polygon(), *(w for _, _, w in ground.water)])
-    lanes, cuts = [], []
     tree = shapely.STRtree(streets.lines)
-    hit_street: list[int] = []
-    hit_xy: list[tuple[float, float]] = []
+    lanes: list[shapely.LineString] = []
+    cuts: list[shapely.LineString] = []
+    hits: list[tuple[int, tuple[float, float]]] = []
     for face in faces:
-        for lane in lane_across(face):
-            lane = shapely.LineString(np.round(shapely.get_coordinates(lane), 2))
-            ends = shapely.points(shapely.get_coordinates(lane))
-            found = [_street_at(end, tree, streets) for end in ends]
-            if lane.intersects(wet) or all(street is None for street in found):
+        for drawn in lane_across(face):
+            lane = shapely.LineString(np.round(shapely.get_coordinates(drawn), 2))
+            met = _meetings(lane, tree, streets)
+            if not met or lane.intersects(wet):
                 cuts.append(lane)
                 continue
-            lanes.append(lane)
-            for street, end in zip(found, ends, strict=True):
-                if street is not None:
-                    hit_street.append(street)
-                    hit_xy.append((end.x, end.y))
-    cut = streets.cut_at(np.array(hit_street, dtype=np.int64), np.array(hit_xy).reshape(-1, 2))
+            lanes += _cut_line(lane, [point for _, point in met])
+            hits += met
+    number = np.array([street for street, _ in hits], dtype=np.int64)
+    cut = streets.cut_at(number, np.array([point for _, point in hits]).reshape(-1, 2))
     return cut.plus(np.array(lanes, dtype=object), "service", [lane_name] * len(lanes)), cuts
 
 
-def _street_at(point: shapely.Point, tree: shapely.STRtree, streets: Streets) -> int | None:
-    near = tree.query(point, predicate="dwithin", distance=2 * GRID_M)
-    near = [int(i) for i in sorted(near) if not streets.street_class[i].startswith("motorway")]
-    return near[0] if near else None
+def _meetings(
+    lane: shapely.LineString, tree: shapely.STRtree, streets: Streets
+) -> list[tuple[int, tuple[float, float]]]:
+    """Return where a lane meets streets at grade: street number and point, at the lane's ends or where it crosses."""
+    met = []
+    ends = [tuple(xy) for xy in shapely.get_coordinates(lane)]
+    for i in sorted(tree.query(lane, predicate="dwithin", distance=2 * GRID_M).tolist()):
+        if streets.street_class[i].startswith(("motorway", "trunk")) or streets.layer[i] != 0:
+            continue
+        line = streets.lines[i]
+        near = [end for end in ends if line.distance(shapely.Point(end)) <= 2 * GRID_M]
+        if near:
+            met += [(i, end) for end in near]
+        elif lane.crosses(line):
+            crossing = shapely.get_coordinates(lane.intersection(line))[0]
+            met.append((i, (float(round(crossing[0], 2)), float(round(crossing[1], 2)))))
+    return met
 
 
 def _open_faces(faces: Geometries, ground: Ground) -> NDArray[np.bool_]:

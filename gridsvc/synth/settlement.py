@@ -9,6 +9,7 @@ import shapely
 from numpy.typing import NDArray
 
 from gridsvc.synth.compounds import STYLES, Compound, StreetSide, lay_out
+from gridsvc.synth.street_network import main_component
 
 Floats = NDArray[np.float64]
 Geometries = NDArray[np.object_]
@@ -27,7 +28,8 @@ STREET_CLEAR_M = 3.0
 BORDER_CLEAR_M = 4.0
 FAR_FROM_STREETS_M = 170.0  # nothing is built further than this from every street: open land, water, yards
 SMALLEST_PARCEL_M2 = 420.0
-NO_WALK = frozenset({"motorway", "motorway_link"})
+# nobody may walk there, or (trunk: urban expressways) nobody should have a gate there
+NO_WALK = frozenset({"motorway", "motorway_link", "trunk", "trunk_link"})
 LEAST_HOUSEHOLDS, MOST_HOUSEHOLDS = 1050, 2950
 MOST_FLOORS = 33
 HOUSEHOLDS_PER_STAIR = 2
@@ -54,7 +56,8 @@ class StreetNet:
         reach = np.array([half_width_m(c) + STREET_CLEAR_M for c in self.street_class])
         self.band = shapely.buffer(self.lines, reach, quad_segs=2)
         self.tree = shapely.STRtree(self.lines)
-        self.can_enter = np.array([c not in NO_WALK for c in self.street_class]) & (self.layer == 0)
+        walkable = np.array([c not in NO_WALK for c in self.street_class], dtype=bool)
+        self.can_enter = main_component(self.lines, walkable) & (self.layer == 0)
 
     def near(self, block: shapely.Polygon, distance_m: float) -> NDArray[np.int64]:
         """Return the numbers of the streets within ``distance_m`` of a block."""
@@ -180,7 +183,7 @@ def _build_parcel(
     if style_name == "green":
         return
     style = STYLES[style_name]
-    near = net.near(block, 0.0)
+    near = net.near(block, 0.05)
     near = near[net.can_enter[near]]
     side = StreetSide(block.buffer(0.6), net.lines[near], near)
     busy = any(net.street_class[i] in ("primary", "secondary", "tertiary", "trunk") for i in near)
