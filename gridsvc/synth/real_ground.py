@@ -1,0 +1,77 @@
+"""The ground of a real district: its own streets and boundary, cleaned just enough to close blocks. Projected CRS, unit m."""
+
+from __future__ import annotations
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from gridsvc.errors import GeometryError
+from gridsvc.synth.blocks import GRID_M, close_loose_ends
+from gridsvc.synth.ground import Ground, Streets
+
+Geometries = NDArray[np.object_]
+
+MARGIN_M = 300.0  # streets this far outside are kept, so that ways round the border stay connected
+SMALLEST_PART_M2 = 10_000.0
+_LONGEST_PIECE_M = 200.0
+
+
+def real_ground(boundary: shapely.Geometry, streets: Streets) -> Ground:
+    """Return the ground of a real district.
+
+    Parameters
+    ----------
+    boundary
+        Valid polygon or multipolygon.
+    streets
+        Lines as drawn; those further than `MARGIN_M` outside are left out.
+
+    Raises
+    ------
+    GeometryError
+        When no street touches the boundary, or the boundary has no area.
+    """
+    area = _tidy_boundary(boundary)
+    keep = np.flatnonzero(shapely.dwithin(streets.lines, area, MARGIN_M))
+    if not len(keep) or not shapely.intersects(streets.lines[keep], area).any():
+        raise GeometryError(
+            "No street lies inside of the boundary.",
+            hint="Check that both files show the same place and that --datum and --streets-datum are right.",
+        )
+    kept = _on_grid(streets, keep)
+    inside = shapely.intersects(kept.lines, area)
+    ties = close_loose_ends(kept.lines[inside], area)
+    middle = area.centroid
+    return Ground(area, kept, cuts=[tie for tie in ties if tie.length > 0], centre_xy=_densest(kept.lines[inside], middle))
+
+
+def _tidy_boundary(boundary: shapely.Geometry) -> shapely.Geometry:
+    """Return the boundary on the grid, without crumbs and pinholes, long sides cut so that they bend with the projection."""
+    area = shapely.set_precision(shapely.make_valid(boundary, method="structure"), GRID_M)
+    parts = [part for part in shapely.get_parts(area) if shapely.get_type_id(part) == 3]
+    parts = [part for part in parts if part.area >= SMALLEST_PART_M2] or parts
+    if not parts or sum(part.area for part in parts) < 1.0:
+        raise GeometryError("The boundary has no area.", hint="Give a polygon layer.")
+    whole = shapely.segmentize(shapely.union_all(parts), _LONGEST_PIECE_M)
+    return shapely.set_precision(whole, GRID_M)
+
+
+def _on_grid(streets: Streets, keep: NDArray[np.int64]) -> Streets:
+    """Return some of the streets with vertices on the grid; what collapses is left out."""
+    lines = shapely.transform(streets.lines[keep], lambda xy: np.round(xy, 2))
+    lines = shapely.remove_repeated_points(lines)
+    stays = np.flatnonzero(shapely.length(lines) > 2 * GRID_M)
+    keep = keep[stays]
+    return Streets(lines[stays], [streets.street_class[i] for i in keep], [streets.name[i] for i in keep], streets.layer[keep])
+
+
+def _densest(lines: Geometries, fallback: shapely.Point) -> tuple[float, float]:
+    """Return the middle of the densest streets: the old centre of the town, about."""
+    xy = shapely.get_coordinates(shapely.line_interpolate_point(lines, 0.5, normalized=True))
+    if len(xy) < 20:
+        return (fallback.x, fallback.y)
+    cell = np.floor(xy / 1000.0).astype(np.int64)
+    places, count = np.unique(cell, axis=0, return_counts=True)
+    best = places[int(np.argmax(count))]
+    return (float(best[0] * 1000 + 500), float(best[1] * 1000 + 500))

@@ -1,0 +1,28 @@
+"""Which streets hang together, by shared end points."""
+
+from __future__ import annotations
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+Geometries = NDArray[np.object_]
+
+
+def main_component(lines: Geometries, usable: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which of the usable lines belong to the largest network that shares end points (by total length)."""
+    chosen = np.flatnonzero(usable)
+    result = np.zeros(len(lines), dtype=bool)
+    if len(chosen) == 0:
+        return result
+    ends = np.concatenate([shapely.get_coordinates(shapely.get_point(lines[chosen], at)) for at in (0, -1)])
+    _, node = np.unique(ends, axis=0, return_inverse=True)
+    node = node.ravel()
+    n = len(chosen)
+    graph = coo_array((np.ones(n), (node[:n], node[n:])), shape=(int(node.max()) + 1,) * 2)
+    _, label = connected_components(graph, directed=False)
+    total = np.bincount(label[node[:n]], weights=shapely.length(lines[chosen]))
+    result[chosen[label[node[:n]] == int(np.argmax(total))]] = True
+    return result
