@@ -94,9 +94,10 @@ class AuditRepository(Repository):
         self._refuse_limited()
         statement = select(*audit_log.columns).order_by(audit_log.c.audit_id).execution_options(yield_per=1000)
         previous, count = _BEGIN, 0
-        for count, row in enumerate(self.connection.execute(statement), 1):
-            digest = _digest(previous, row.at, row.actor, row.action, row.object_kind, row.object_key, row.details)
-            if bytes(row.previous_hash) != previous or bytes(row.hash) != digest:
-                return AuditCheck(count, row.audit_id, previous.hex())
-            previous = digest
+        with self.connection.execute(statement) as rows:
+            for count, row in enumerate(rows, 1):
+                digest = _digest(previous, row.at, row.actor, row.action, row.object_kind, row.object_key, row.details)
+                if bytes(row.previous_hash) != previous or bytes(row.hash) != digest:
+                    return AuditCheck(count, row.audit_id, previous.hex())
+                previous = digest
         return AuditCheck(count, None, previous.hex())

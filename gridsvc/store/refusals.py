@@ -87,8 +87,10 @@ def refusal_of(error: BaseException) -> GridsvcError | None:
         return _conflict(error)
     if isinstance(error, pg.ForeignKeyViolation):
         return _foreign_key(error)
-    if isinstance(error, pg.InvalidParameterValue | pg.InternalError_):
-        return _geometry_value(error)
+    if isinstance(error, pg.InvalidParameterValue | pg.InternalError_) and (refusal := _geometry_value(error)):
+        return refusal
+    if isinstance(error, psycopg.DataError):
+        return RequestInvalidError(f"The database cannot hold a value: {error.diag.message_primary}.")
     if isinstance(error, pg.UndefinedTable | pg.UndefinedColumn | pg.UndefinedFunction):
         return MigrationsBehindError(
             f"The database lacks what this program expects: {error.diag.message_primary}.",
