@@ -1,0 +1,168 @@
+"""Merge the grids of the three networks of a division into one net, and put it in force."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+
+from gridsvc.errors import NotFoundError
+from gridsvc.geo.location import GridIndex
+from gridsvc.networks.merge import Conflict, CrosswalkRow, MergedNet, Parcels, merge_by_parcels
+from gridsvc.progress import SILENT, Progress
+from gridsvc.services.grid_frames import grid_frame, is_in_force
+from gridsvc.store.unit_of_work import UnitOfWork
+
+NETWORKS = ("urban", "social", "security")
+REFERENCE = "social"
+UNIFIED = "unified"
+
+
+@dataclass(frozen=True, slots=True)
+class MergeResult:
+    """What a merge came to.
+
+    ``conflicts`` counts the pairs of merged grid and network in which several grids answer and none is wholly inside;
+    ``disputed`` lists them. ``unowned`` counts parcels without a grid, by network. ``redraw`` is the id of the redraw, None when
+    nothing changed.
+    """
+
+    grids: int
+    parcels: int
+    conflicts: int
+    disputed: list[Conflict]
+    unowned: dict[str, int]
+    crosswalk: list[CrosswalkRow]
+    retired: int
+    inserted: int
+    unchanged: int
+    redraw: str | None
+    seconds: float
+
+
+def merge(uow: UnitOfWork, code: str, *, at: datetime, actor: str, progress: Progress = SILENT) -> MergeResult:
+    """Merge the networks under ``code`` at ``at`` and put the unified net in force; the caller commits.
+
+    Unit grids are the parcels. The unified grids continue the governance grids, with their codes; each carries who answers in
+    every network. A second run on the same grids changes nothing.
+
+    Raises
+    ------
+    NotFoundError
+        When there are no unit grids or no governance grids under ``code``.
+    """
+    began = time.perf_counter()
+    progress.start("merge networks", 3)
+    held = {network: uow.grids.list(network, prefix=code, at=at) for network in NETWORKS}
+    _refuse_missing(held, code, at)
+    parcels, net = _merged(held)
+    progress.advance()
+    frame = _frame(net, held[REFERENCE])
+    stored = _store(uow, code, at, actor, frame, net)
+    progress.advance(2)
+    return MergeResult(
+        grids=len(net.code),
+        parcels=len(parcels.code),
+        conflicts=len(net.conflicts),
+        disputed=net.conflicts,
+        unowned={n: int(pd.isna(codes).sum()) for n, codes in net.who_answers.items()},
+        crosswalk=net.crosswalk,
+        seconds=time.perf_counter() - began,
+        **stored,
+    )
+
+
+def who_answers(uow: UnitOfWork, code: str, *, at: datetime) -> pd.DataFrame:
+    """Return, for every parcel under ``code``, the grid of each network that answers there.
+
+    Returns
+    -------
+    answers
+        Columns parcel_code, community_code, area_m2 (m2), households, unified, urban, social, security; ordered by parcel_code.
+    """
+    held = {network: uow.grids.list(network, prefix=code, at=at) for network in NETWORKS}
+    _refuse_missing(held, code, at)
+    parcels, net = _merged(held)
+    unified = np.where(net.unified_of_parcel >= 0, net.code[net.unified_of_parcel], None)
+    columns = {
+        "parcel_code": parcels.code,
+        "community_code": held["urban"]["community_code"].to_numpy(dtype=object),
+        "area_m2": parcels.area_m2,
+        "households": parcels.households,
+        UNIFIED: unified,
+    }
+    return pd.DataFrame(columns | net.who_answers)
+
+
+def _refuse_missing(held: dict[str, gpd.GeoDataFrame], code: str, at: datetime) -> None:
+    for network, what in (("urban", "unit grids"), (REFERENCE, "governance grids")):
+        if held[network].empty:
+            raise NotFoundError(
+                f"{code} has no {what} at {at.isoformat()}.", hint=f"Divide it first: gridsvc divide {code}."
+            )
+
+
+def _merged(held: dict[str, gpd.GeoDataFrame]) -> tuple[Parcels, MergedNet]:
+    units = held["urban"]
+    parcels = Parcels(
+        code=units["code"].to_numpy(dtype=object),
+        geometry=units.geometry.to_numpy(),
+        area_m2=units["area_m2"].to_numpy(dtype=float),
+        households=units["households"].to_numpy(dtype=np.int64),
+        population=units["population"].to_numpy(dtype=np.int64),
+    )
+    points = shapely.get_coordinates(shapely.point_on_surface(parcels.geometry))
+    labels = {"urban": parcels.code}
+    for network in NETWORKS[1:]:
+        grids = held[network]
+        index = GridIndex(grids["code"].tolist(), grids.geometry.to_numpy())
+        labels[network] = np.asarray(index.locate(points[:, 0], points[:, 1]), dtype=object)
+    return parcels, merge_by_parcels(parcels, labels, reference=REFERENCE)
+
+
+def _frame(net: MergedNet, reference: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    continued = reference.set_index("code").loc[net.code]
+    responsible = [
+        {network: _plain(asdict(answer)) for network, answer in answers.items()} for answers in net.responsible
+    ]
+    return grid_frame(
+        {
+            "network": UNIFIED,
+            "kind": UNIFIED,
+            "code": net.code,
+            "name": continued["name"].to_numpy(),
+            "community_code": continued["community_code"].to_numpy(),
+            "parent_code": None,
+            "households": net.households,
+            "population": net.population,
+            "area_m2": np.round(net.area_m2, 2),
+            "responsible": responsible,
+        },
+        net.geometry,
+    )
+
+
+def _plain(answer: dict) -> dict:
+    """Return an answer as it is kept with the grid: shares with six decimals."""
+    return {key: round(value, 6) if isinstance(value, float) else value for key, value in answer.items()}
+
+
+def _store(uow: UnitOfWork, code: str, at: datetime, actor: str, frame: gpd.GeoDataFrame, net: MergedNet) -> dict:
+    before = uow.grids.list(UNIFIED, prefix=code, at=at)
+    if is_in_force(frame, before):
+        return {"retired": 0, "inserted": 0, "unchanged": len(frame), "redraw": None}
+    checks = {
+        "grids": len(frame),
+        "conflicts": len(net.conflicts),
+        "coverage_valid": bool(shapely.coverage_is_valid(frame.geometry.to_numpy())),
+    }
+    redraw = uow.redraws.open_draft(UNIFIED, code, "merged", actor, at, f"gridsvc merge {code}")
+    uow.redraws.put_grids(redraw, frame)
+    retired, inserted, unchanged = uow.redraws.approve(redraw, actor, at, at, checks)
+    uow.audit.append(actor, "merge", "redraw", str(redraw), {"network": UNIFIED, "division": code, **checks}, at=at)
+    return {"retired": retired, "inserted": inserted, "unchanged": unchanged, "redraw": str(redraw)}
