@@ -7,6 +7,7 @@ sharing a node (bridges, tunnels) stay apart. Positions are WGS 84, longitude la
 from __future__ import annotations
 
 import csv
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -123,7 +124,7 @@ def _split_at_shared_nodes(
         cuts = np.flatnonzero(shared[start : start + len(ids)])
         start += len(ids)
         bounds = np.unique(np.concatenate([[0], cuts, [len(ids) - 1]]))
-        for k, (first, last) in enumerate(zip(bounds[:-1], bounds[1:], strict=True), 1):
+        for k, (first, last) in enumerate(itertools.pairwise(bounds), 1):
             piece = xy[first : last + 1]
             if np.any(piece != piece[0]):  # two nodes on one spot make no line
                 rows.append((f"w{way_id}-{k}", name, street_class, layer))

@@ -190,10 +190,7 @@ def _read_shp(shp: Path, name: str, encoding: str | None) -> FileTable:
 def _read_parquet(path: Path, encoding: str | None, layer: str | None) -> FileTable:
     try:
         schema = pyarrow.parquet.read_schema(path)
-        if b"geo" in (schema.metadata or {}):
-            read = geopandas.read_parquet(path)
-        else:
-            read = pd.read_parquet(path)
+        read = geopandas.read_parquet(path) if b"geo" in (schema.metadata or {}) else pd.read_parquet(path)
     except (pyarrow.ArrowException, ValueError, OSError) as wrong:
         raise _broken(path, "GeoParquet file", wrong) from wrong
     return _from_geodataframe(path.name, read.reset_index(drop=True), _crs_text(read))
