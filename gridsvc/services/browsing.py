@@ -13,6 +13,7 @@ from typing import Any
 
 from gridsvc.errors import NotFoundError, RequestInvalidError
 from gridsvc.store.listings import Bbox, Listings
+from gridsvc.store.repository import like_pattern
 from gridsvc.store.unit_of_work import UnitOfWork
 
 # digits of the divisions below a code of so many digits; the last level holds grids
@@ -86,6 +87,7 @@ def get_division(uow: UnitOfWork, code: str, *, at: datetime) -> dict[str, Any]:
 
 def get_grid(uow: UnitOfWork, network: str, code: str, *, at: datetime) -> dict[str, Any]:
     """Return one grid with geometry, divisions, workers (primary first, phones masked) and number of reports so far."""
+    like_pattern(code)  # digits only, or refused
     found = Listings(uow.connection, uow.scope).grid(network, code, at=at)
     if found is None:
         raise NotFoundError(

@@ -37,9 +37,12 @@ def _representable(value: datetime) -> datetime:
 
 
 def _plain_text(value: Any) -> Any:
-    """Refuse what a database text cannot hold or a page should not show: control characters other than line breaks."""
-    if isinstance(value, str) and any(c < " " and c not in "\n\r\t" for c in value):
-        raise PydanticCustomError("text_control_characters", "contains control characters")
+    """Refuse what a database text cannot hold or a page should not show: half characters, and control characters."""
+    if isinstance(value, str):
+        if any("\ud800" <= c <= "\udfff" for c in value):
+            raise PydanticCustomError("text_surrogates", "contains half of a character (a lone surrogate)")
+        if any(c < " " and c not in "\n\r\t" for c in value):
+            raise PydanticCustomError("text_control_characters", "contains control characters other than line breaks")
     return value
 
 

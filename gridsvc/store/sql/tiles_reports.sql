@@ -14,7 +14,7 @@ inside AS (
     AND (:scope = '%' OR coalesce(r.community_code, r.district_code) LIKE :scope)
 ),
 placed AS (
-  SELECT inside.*, tile.box,
+  SELECT inside.*,
          floor((ST_X(geom) - ST_XMin(tile.box)) / (ST_XMax(tile.box) - ST_XMin(tile.box)) * 32)::int AS square_x,
          floor((ST_Y(geom) - ST_YMin(tile.box)) / (ST_YMax(tile.box) - ST_YMin(tile.box)) * 32)::int AS square_y
   FROM inside, tile
@@ -30,7 +30,7 @@ gathered AS (
          -- summed in a fixed order: floating-point sums depend on it, and tiles must be the same bytes every time
          ST_AsMVTGeom(
            ST_SetSRID(ST_MakePoint(sum(ST_X(geom) ORDER BY report_id) / count(*), sum(ST_Y(geom) ORDER BY report_id) / count(*)), 3857),
-           min(box), :extent, 0) AS geom
+           (SELECT box FROM tile), :extent, 0) AS geom
   FROM placed
   WHERE square_x BETWEEN 0 AND 31 AND square_y BETWEEN 0 AND 31
   GROUP BY network, CASE WHEN :detailed THEN report_id::text ELSE square_x || ':' || square_y END,

@@ -37,7 +37,9 @@ class NetworkList(BaseModel):
 class CategoriesQuery(Query):
     """Which categories."""
 
-    edition: str | None = Field(None, max_length=40, description="The edition in force when left out.")
+    edition: str | None = Field(
+        None, pattern=r"^[0-9A-Za-z._-]{1,40}$", description="The edition in force when left out."
+    )
     network: NetworkCode | None = None
     level: Literal["1", "2"] | None = Field(None, description="1 for major classes, 2 for minor classes.")
 
