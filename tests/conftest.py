@@ -86,6 +86,13 @@ class Server:
         with self._admin() as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
+    def forget_durability(self) -> None:
+        """Do not wait for the disk: what tests write need not survive a crash, and copying databases is mostly waiting."""
+        with self._admin() as connection:
+            for name in ("fsync", "synchronous_commit", "full_page_writes"):
+                connection.execute(f"ALTER SYSTEM SET {name} = off")
+            connection.execute("SELECT pg_reload_conf()")
+
     def drop_left_over(self) -> None:
         """Drop what test runs that were killed left behind: databases named after a process that is gone."""
         with self._admin() as connection:
@@ -115,6 +122,7 @@ def postgis_server() -> Iterator[Server]:
 
     with EmbeddedPostgres(content_dir("migrations").parent / "var" / "test") as embedded:
         server = Server(embedded.url())
+        server.forget_durability()
         server.drop_left_over()
         yield server
 
