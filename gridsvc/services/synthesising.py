@@ -9,11 +9,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import shapely
+
+from gridsvc.errors import GeometryError, PartitionError
 from gridsvc.formats.dataset import write_dataset
+from gridsvc.geo.datums import parse_datum
+from gridsvc.geo.projections import to_metric, zone_of
 from gridsvc.progress import SILENT, Progress
 from gridsvc.resources import content_dir
+from gridsvc.services.real_places import read_boundary, read_division_tree, read_streets
 from gridsvc.synth.fictitious import PLACE_EPSG, made_up_district
-from gridsvc.synth.town import TownRecipe, build_district
+from gridsvc.synth.ground import Streets
+from gridsvc.synth.real_ground import real_ground
+from gridsvc.synth.town import DivisionTree, TownRecipe, build_district
 
 DEFAULT_AS_OF = datetime.fromisoformat("2026-01-01T00:00:00+08:00")
 
@@ -82,3 +91,87 @@ def read_recipe(mean_households: float = 1900.0) -> TownRecipe:
         names,
         mean_households,
     )
+
+
+def complete_real_district(
+    folder: Path,
+    *,
+    streets: Path,
+    boundary: Path,
+    divisions: Path,
+    district: str,
+    datum: str | None,
+    streets_datum: str | None = None,
+    seed: int = 1,
+    as_of: datetime = DEFAULT_AS_OF,
+    progress: Progress = SILENT,
+) -> dict[str, int]:
+    """Write the data set of a real district and return the rows per kind.
+
+    Streets, boundary, codes and names are taken from the files; what is missing (polygons of street offices and
+    communities, buildings, footways, facilities, workers, reports) is made.
+
+    Parameters
+    ----------
+    datum
+        Of the boundary file; must be given.
+    streets_datum
+        Of the street file; None takes the CRS the file carries.
+
+    Raises
+    ------
+    GridsvcError
+        When a file cannot be read, the district is not in it, or boundary and streets do not overlap.
+    """
+    parse_datum(datum, field="--datum")
+    progress.start("reading files", 3)
+    tree = read_division_tree(divisions, district)
+    progress.advance()
+    outline = read_boundary(boundary, datum, tree.district)
+    progress.advance()
+    read = read_streets(streets, streets_datum)
+    progress.advance()
+    near = shapely.box(*(np.array(outline.bounds) + [-0.02, -0.02, 0.02, 0.02]))
+    keep = np.flatnonzero(shapely.intersects(near, read[0]))
+    if len(keep) == 0:
+        raise GeometryError(
+            f"No street of {streets} lies near the boundary of {district}.",
+            hint="Check that both files show the same place and that --datum and --streets-datum are right.",
+        )
+    epsg = zone_of([outline])
+    roads = Streets(
+        to_metric(read[0][keep], epsg), [read[1][i] for i in keep], [read[2][i] for i in keep], read[3][keep]
+    )
+    progress.start("cleaning streets")
+    ground = real_ground(to_metric([outline], epsg)[0], roads)
+    pieces = build_district(ground, tree, read_recipe(), epsg=epsg, as_of=as_of, seed=seed, progress=progress)
+    _check_counts(pieces["divisions"], tree)
+    sources = [
+        {"what": "streets", "source": Path(streets).name, "licence": "as the file's source states"},
+        {"what": "boundary", "source": Path(boundary).name, "licence": "as the file's source states"},
+        {
+            "what": "codes and names of divisions",
+            "source": Path(divisions).name,
+            "licence": "as the file's source states",
+        },
+        {
+            "what": "polygons of street offices and communities, lanes, footways, buildings, walls, facilities, workers, reports",
+            "source": "made by gridsvc synth; they say nothing about the real place",
+            "licence": "CC0-1.0",
+        },
+    ]
+    city_code = tree.city.code if tree.city else None
+    info = _info(
+        tree.district.name, f"District {district}, completed", city_code, [district], as_of, seed, "real", sources
+    )
+    return write_dataset(folder, [pieces], info)
+
+
+def _check_counts(divisions: dict[str, Any], tree: DivisionTree) -> None:
+    """Refuse a result that has not exactly the divisions of the file; a safeguard, since downstream counts rest on it."""
+    wanted = {d.code for members in tree.communities for d in members}
+    made = {code for code, level in zip(divisions["code"], divisions["level"], strict=True) if level == "community"}
+    if wanted != made:
+        raise PartitionError(
+            f"{len(wanted)} communities were to be drawn, {len(made)} were.", hint="Report this as a defect."
+        )

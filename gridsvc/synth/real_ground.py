@@ -43,7 +43,9 @@ def real_ground(boundary: shapely.Geometry, streets: Streets) -> Ground:
     inside = shapely.intersects(kept.lines, area)
     ties = close_loose_ends(kept.lines[inside], area)
     middle = area.centroid
-    return Ground(area, kept, cuts=[tie for tie in ties if tie.length > 0], centre_xy=_densest(kept.lines[inside], middle))
+    return Ground(
+        area, kept, cuts=[tie for tie in ties if tie.length > 0], centre_xy=_densest(kept.lines[inside], middle)
+    )
 
 
 def _tidy_boundary(boundary: shapely.Geometry) -> shapely.Geometry:
@@ -63,7 +65,9 @@ def _on_grid(streets: Streets, keep: NDArray[np.int64]) -> Streets:
     lines = shapely.remove_repeated_points(lines)
     stays = np.flatnonzero(shapely.length(lines) > 2 * GRID_M)
     keep = keep[stays]
-    return Streets(lines[stays], [streets.street_class[i] for i in keep], [streets.name[i] for i in keep], streets.layer[keep])
+    return Streets(
+        lines[stays], [streets.street_class[i] for i in keep], [streets.name[i] for i in keep], streets.layer[keep]
+    )
 
 
 def _densest(lines: Geometries, fallback: shapely.Point) -> tuple[float, float]:
