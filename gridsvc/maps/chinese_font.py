@@ -50,7 +50,7 @@ def font_css(text: str) -> str:
             content = base64.b64encode(_cut(path, used)).decode("ascii")
             listed = ",".join(f"U+{code:x}" for code in sorted(used))
             rules.append(
-                f"@font-face{{font-family:'{FAMILY}';font-display:swap;font-weight:100 900;"
+                f"@font-face{{font-family:'{FAMILY}';font-display:swap;font-weight:400;"
                 f"src:url(data:font/woff2;base64,{content}) format('woff2');unicode-range:{listed}}}"
             )
     return "\n".join(rules)

@@ -37,6 +37,7 @@ MOST_GRIDS = 12_000
 _TEMPLATES = Path(__file__).parent / "templates"
 _SIMPLIFY_DEG = 5e-5  # about 5 m, at city scale only; shared borders stay shared
 _DENSITY_CLASSES = 5
+_COMMUNITY_DIGITS = 12
 _LEVELS = ("community", "street", "district")
 _FACTS = (
     ("households", "户数", " 户"),
@@ -44,6 +45,9 @@ _FACTS = (
     ("area_m2", "面积", " m²"),
     ("community", "社区", ""),
     ("worker", "负责网格员", ""),
+    ("answers_urban", "城市管理由", " 负责"),
+    ("answers_social", "社会服务由", " 负责"),
+    ("answers_security", "治安由", " 负责"),
     ("reports", "上报", " 件"),
     ("urban", "单元网格", " 个"),
     ("social", "治理网格", " 个"),
@@ -66,6 +70,9 @@ class CoverageContent:
         By network: code, name, community_code, households, population, area_m2, geometry, and where known worker (name).
     reports
         Number of reports by governance grid code; empty draws no density.
+    counts
+        By division code (street offices and communities): grids of each network, households, reports. Given where single
+        grids are too many to draw; ``grids`` and ``reports`` may be empty then.
     streets, water
         Basemap: street_class and geometry; geometry. None leaves it out.
     sources
@@ -80,10 +87,20 @@ class CoverageContent:
     divisions: gpd.GeoDataFrame
     grids: Mapping[str, gpd.GeoDataFrame]
     reports: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, Mapping[str, int]] | None = None
     streets: gpd.GeoDataFrame | None = None
     water: gpd.GeoDataFrame | None = None
     sources: Sequence[str] = ()
     timezone: str = "Asia/Shanghai"
+
+    def totals(self) -> dict[str, int]:
+        """Return the number of grids of each network that has any."""
+        if self.counts is None:
+            found = {network: len(frame) for network, frame in self.grids.items()}
+        else:
+            communities = [row for code, row in self.counts.items() if len(code) == _COMMUNITY_DIGITS]
+            found = {network: sum(row.get(network, 0) for row in communities) for network in NETWORKS}
+        return {network: found[network] for network in NETWORKS if found.get(network)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +159,7 @@ def write_coverage_map(content: CoverageContent, out: Path) -> WrittenMap:
 
 def coverage_page(content: CoverageContent) -> tuple[str, dict[str, int], bool]:
     """Return the page, the number of features by layer, and whether grids were aggregated."""
-    aggregated = sum(len(frame) for frame in content.grids.values()) > MOST_GRIDS
+    aggregated = content.counts is not None or sum(content.totals().values()) > MOST_GRIDS
     bounds = _bounds(content)
     origin = origin_of(bounds)
     drawn = [*_basemap(content, origin, aggregated), *_activity(content, origin, aggregated)]
@@ -214,8 +231,8 @@ def _grid_layers(content: CoverageContent, origin: tuple[int, int]) -> list[dict
             "community": [names.get(code, code) for code in frame["community_code"]],
         }
         columns |= {key: _numbers(frame[key]) for key in ("households", "population", "area_m2") if key in frame}
-        if "worker" in frame:
-            columns["worker"] = _texts(frame["worker"])
+        texts = [key for key, *_ in _FACTS if key == "worker" or key.startswith("answers_")]
+        columns |= {key: _texts(frame[key]) for key in texts if key in frame}
         if network == "social" and content.reports:
             columns["reports"] = [int(content.reports.get(code, 0)) for code in frame["code"]]
         layers.append(
@@ -240,7 +257,7 @@ def _division_layers(content: CoverageContent, origin: tuple[int, int], aggregat
         }
         if aggregated:
             shapes = _simplified(shapes)
-            columns |= _counts_by_division(content, columns["code"])
+            columns |= _counts_by_division(content, columns["code"]) if level != "district" else {}
         entry = _entry(layer(layer_id), len(frame), shapes=encode(shapes, origin), **columns)
         if level == "street":
             entry["label"] = {**entry["label"], "max_zoom": 14}
@@ -255,33 +272,33 @@ def _simplified(shapes: np.ndarray) -> np.ndarray:
 
 
 def _counts_by_division(content: CoverageContent, codes: Sequence[str]) -> dict[str, list[int]]:
-    """Return, for each division code, the number of grids of each network and the households under it."""
-    digits = len(codes[0])
-    columns: dict[str, list[int]] = {}
+    """Return, for each division code, the number of grids of each network and the households and reports under it."""
+    counts = content.counts if content.counts is not None else _counted(content, len(codes[0]))
+    names = [key for key, *_ in _FACTS if any(key in counts.get(code, ()) for code in codes)]
+    return {name: [int(counts.get(code, {}).get(name, 0)) for code in codes] for name in names}
+
+
+def _counted(content: CoverageContent, digits: int) -> dict[str, dict[str, int]]:
+    """Return what ``content.counts`` would hold for codes of ``digits`` digits, counted from the grids."""
+    counts: dict[str, dict[str, int]] = {}
     for network, frame in content.grids.items():
-        if frame.empty:
-            continue
         prefixes = frame["code"].str.slice(0, digits)
-        counts = prefixes.value_counts()
-        columns[network] = [int(counts.get(code, 0)) for code in codes]
+        for code, number in prefixes.value_counts().items():
+            counts.setdefault(str(code), {})[network] = int(number)
         if network == "social" and "households" in frame:
-            sums = frame["households"].groupby(prefixes).sum()
-            columns["households"] = [int(sums.get(code, 0)) for code in codes]
-    if content.reports:
-        totals: dict[str, int] = {}
-        for code, number in content.reports.items():
-            totals[code[:digits]] = totals.get(code[:digits], 0) + int(number)
-        columns["reports"] = [totals.get(code, 0) for code in codes]
-    return columns
+            for code, number in frame["households"].groupby(prefixes).sum().items():
+                counts[str(code)]["households"] = int(number)
+    for code, number in content.reports.items():
+        here = counts.setdefault(code[:digits], {})
+        here["reports"] = here.get("reports", 0) + int(number)
+    return counts
 
 
 def _activity(content: CoverageContent, origin: tuple[int, int], aggregated: bool) -> list[dict[str, Any]]:
     """Return the report density by governance grid, or by community when aggregated; nothing without reports."""
-    if not content.reports:
-        return []
     if aggregated:
         frame = _shown(content.divisions[content.divisions["level"] == "community"])
-        numbers = _counts_by_division(content, frame["code"].tolist())["reports"] if len(frame) else []
+        numbers = _counts_by_division(content, frame["code"].tolist()).get("reports", []) if len(frame) else []
         shapes = _simplified(frame.geometry.to_numpy())
     else:
         frame = _shown(content.grids["social"]) if "social" in content.grids else content.divisions.iloc[:0]
@@ -381,13 +398,12 @@ def _script_data(data: Mapping[str, Any]) -> str:
 
 def _head(content: CoverageContent) -> str:
     at = content.at.astimezone(ZoneInfo(content.timezone))
-    counts = ""
+    counts, totals = "", content.totals()
     for network in reversed(NETWORKS):
         definition = layer_of_network(network)
-        frame = content.grids.get(network)
-        if frame is not None and len(frame):
+        if network in totals:
             counts += (
-                f'<li style="border-color:{definition["line"]["color"]}"><b>{len(frame):,}</b>'
+                f'<li style="border-color:{definition["line"]["color"]}"><b>{totals[network]:,}</b>'
                 f"{escape(definition['title_zh'].split('（')[0])}</li>"
             )
     return (
@@ -411,7 +427,7 @@ def _legend(content: CoverageContent, drawn: Sequence[dict[str, Any]], aggregate
             rows += _legend_rows(entry)
     note = ""
     if aggregated:
-        total = sum(len(frame) for frame in content.grids.values())
+        total = sum(content.totals().values())
         note = (
             f'<p class="gs-note">网格共 {total:,} 个，超过 {MOST_GRIDS:,} 个，本图按社区、街道汇总显示；单个网格请分区出图。'
             f"<br>{total:,} grids: shown summed by community and street office; write one map per district to see single grids.</p>"

@@ -340,7 +340,9 @@ var gridsvc = (function () {
     map.attributionControl.setPrefix("Leaflet");
     map.attributionControl.addAttribution(data.attribution);
     L.control.scale({ imperial: false, maxWidth: 160 }).addTo(map);
-    map.fitBounds(data.bounds, { padding: [24, 24], animate: false });
+    // beside the boxes where there is room
+    var wide = map.getSize().x >= 1100;
+    map.fitBounds(data.bounds, { paddingTopLeft: [wide ? 350 : 16, wide ? 16 : 190], paddingBottomRight: [wide ? 210 : 16, 30], animate: false });
     map.on("zoomend", refresh);
     tooltip = L.tooltip({ className: "gs-tip", direction: "right", offset: [14, 0] });
     var moved = null;
