@@ -20,7 +20,7 @@ from gridsvc.geo.partitions import is_exact, node_shared_vertices
 from gridsvc.geo.projections import to_metric, to_storage
 from gridsvc.progress import SILENT, Progress
 from gridsvc.services.community_inputs import Area, read_area
-from gridsvc.services.division_run import CheckTask, CommunityCheck, Divided, check_all, divide_all
+from gridsvc.services.division_run import CheckTask, CommunityCheck, Crew, Divided
 from gridsvc.services.grid_frames import grid_codes, grid_frame, grid_name, is_in_force
 from gridsvc.store.unit_of_work import UnitOfWork
 
@@ -98,10 +98,11 @@ def divide(
     rules = rules or DivisionRules()
     progress.start("read communities")
     area = read_area(uow, code, at)
-    divided = divide_all(area.inputs, rules, seed, processes, progress)
-    progress.start("join communities")
-    grids = _Grids.of(uow, code, at, area, divided)
-    checks = check_all(grids.check_tasks(area), processes, progress)
+    with Crew(processes, len(area.inputs)) as crew:
+        divided = crew.divide(area.inputs, rules, seed, progress)
+        progress.start("join communities")
+        grids = _Grids.of(uow, code, at, area, divided)
+        checks = crew.check(grids.check_tasks(area), progress)
     _refuse_inexact(checks, grids)
     progress.start("store grids")
     stored = _store(uow, code, at, actor, kinds, draft, grids, area, checks)
@@ -291,7 +292,9 @@ def _store(
             "inserted": counts["inserted"] + inserted,
             "unchanged": counts["unchanged"] + unchanged,
         }
-        uow.audit.append(actor, "divide", "redraw", str(redraw), {"network": network, "division": code, **summary}, at=at)
+        uow.audit.append(
+            actor, "divide", "redraw", str(redraw), {"network": network, "division": code, **summary}, at=at
+        )
     return counts
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -56,19 +56,49 @@ class CheckTask:
     buildings: NDArray[np.object_]
 
 
-def divide_all(
-    inputs: Sequence[CommunityInput], rules: DivisionRules, seed: int, processes: int, progress: Progress
-) -> list[Divided]:
-    """Return the division of each community, in order."""
-    tasks = [(community, rules, seed) for community in inputs]
-    progress.start("divide communities", len(tasks))
-    return list(_side_by_side(_divide_one, tasks, processes, progress))
+class Crew:
+    """Processes that work on communities; made once for all steps of a run, none for a handful of communities.
 
+    Examples
+    --------
+    >>> with Crew(2, 110) as crew:  # doctest: +SKIP
+    ...     divided = crew.divide(inputs, DivisionRules(), 0, SILENT)
+    """
 
-def check_all(tasks: Sequence[CheckTask], processes: int, progress: Progress) -> list[CommunityCheck]:
-    """Return the check of each community, in order."""
-    progress.start("check grids", len(tasks))
-    return list(_side_by_side(_check_one, tasks, processes, progress))
+    def __init__(self, processes: int, communities: int) -> None:
+        self._processes = processes if communities >= _FEW else 1
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Crew:
+        if self._processes > 1:
+            self._pool = ProcessPoolExecutor(self._processes, mp_context=_context())
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def divide(
+        self, inputs: Sequence[CommunityInput], rules: DivisionRules, seed: int, progress: Progress
+    ) -> list[Divided]:
+        """Return the division of each community, in order."""
+        tasks = [(community, rules, seed) for community in inputs]
+        progress.start("divide communities", len(tasks))
+        return self._work(_divide_one, tasks, progress)
+
+    def check(self, tasks: Sequence[CheckTask], progress: Progress) -> list[CommunityCheck]:
+        """Return the check of each community, in order."""
+        progress.start("check grids", len(tasks))
+        return self._work(_check_one, tasks, progress)
+
+    def _work(self, work: Callable[[_Task], _Answer], tasks: Sequence[_Task], progress: Progress) -> list[_Answer]:
+        chunk = max(1, len(tasks) // (self._processes * 16))
+        answers = map(work, tasks) if self._pool is None else self._pool.map(work, tasks, chunksize=chunk)
+        found = []
+        for answer in answers:
+            found.append(answer)
+            progress.advance()
+        return found
 
 
 def _divide_one(task: tuple[CommunityInput, DivisionRules, int]) -> Divided:
@@ -86,20 +116,6 @@ def _check_one(task: CheckTask) -> CommunityCheck:
     report = check_partition(task.boundary, task.grids)
     cut = buildings_cut(task.grids, within_community(task.buildings, task.boundary)[0])
     return CommunityCheck(task.code, report.gap_area_m2, report.overlap_area_m2, report.outside_area_m2, len(cut))
-
-
-def _side_by_side(
-    work: Callable[[_Task], _Answer], tasks: Sequence[_Task], processes: int, progress: Progress
-) -> Iterator[_Answer]:
-    if processes <= 1 or len(tasks) < _FEW:
-        for task in tasks:
-            yield work(task)
-            progress.advance()
-        return
-    with ProcessPoolExecutor(processes, mp_context=_context()) as pool:
-        for answer in pool.map(work, tasks, chunksize=max(1, len(tasks) // (processes * 16))):
-            yield answer
-            progress.advance()
 
 
 def _context() -> Any:
