@@ -89,7 +89,7 @@ def assign(
     result = _result(plan, len(grids), (ended, inserted, unchanged), time.perf_counter() - began)
     if ended or inserted:
         counts = {"grids": result.grids, "ended": ended, "inserted": inserted, "unassigned": len(result.unassigned)}
-        uow.audit.append(actor, "assign", "division", code, counts, at)
+        uow.audit.append(actor, "assign", "division", code, details=counts, at=at)
     progress.advance()
     return result
 

@@ -1,0 +1,125 @@
+"""``gridsvc circle`` and ``gridsvc assign`` through the real entry point, on a database of their own."""
+
+import json
+import sys
+
+import pytest
+
+from gridsvc.cli.main import main
+from tests.factories.stored_town import DISTRICT, START, grid_frame, worker_frame
+from tests.factories.walking_town import MIDDLE, put_town, shops
+
+pytestmark = pytest.mark.postgis
+
+STANDARD = ("--standard", "beijing-convenience")
+AT = ("--at", "2026-01-01T00:00:00+00:00")
+
+
+@pytest.fixture(scope="module")
+def town(postgis_server, template_database):
+    from gridsvc.store.engine import make_engine
+    from gridsvc.store.unit_of_work import UnitOfWork
+
+    name = f"{template_database}_circle_cli"
+    url = postgis_server.create(name, template_database)
+    engine = make_engine(url)
+    with UnitOfWork(engine) as uow:
+        put_town(uow, shops(["J02", "J03"], [MIDDLE]))
+        draft = uow.redraws.open_draft("social", DISTRICT, "automatic", "test", START)
+        uow.redraws.put_grids(draft, grid_frame())
+        uow.redraws.approve(draft, "test", START, START)
+        uow.workers.put_frame(worker_frame(6), START)
+        uow.commit()
+    engine.dispose()
+    yield url
+    postgis_server.drop(name)
+
+
+@pytest.fixture
+def gridsvc(town, monkeypatch, capsys):
+    """Run the entry point in this process; return exit status, standard output and standard error."""
+    monkeypatch.setenv("GRIDSVC_DATABASE_URL", town)
+    monkeypatch.setenv("COLUMNS", "160")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["gridsvc", *arguments])
+        try:
+            main()
+            status = 0
+        except SystemExit as end:
+            status = end.code or 0
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def test_circle_from_network_to_gaps(gridsvc, tmp_path):
+    assert json.loads(gridsvc("circle", "build", DISTRICT, *AT, "--json")[1])["nodes"] == 195
+
+    status, printed, _ = gridsvc("circle", "coverage", DISTRICT, *STANDARD, *AT)
+    assert status == 0
+    assert "qualified communities" in printed
+    assert "J02" in printed
+
+    found = json.loads(gridsvc("circle", "coverage", DISTRICT, *STANDARD, *AT, "--json")[1])
+    assert found["residences"] == 16
+    assert found["qualified_communities"] == 0
+
+    gaps = json.loads(gridsvc("circle", "gaps", DISTRICT, *AT, "--json")[1])
+    assert gaps["circle_run_id"] == found["circle_run_id"]
+    assert len(gaps["residences"]) == 16
+    status, printed, _ = gridsvc("circle", "gaps", DISTRICT, *AT)
+    assert (status, "蔬菜零售" in printed) == (0, True)
+
+    out = tmp_path / "walk.geojson"
+    place = (str(MIDDLE[0]), str(MIDDLE[1]), "--datum", "cgcs2000", *AT)
+    status, printed, _ = gridsvc("circle", "isochrone", *place, "--minutes", "5,15", "--out", str(out))
+    assert status == 0
+    assert [feature["properties"]["minutes"] for feature in json.loads(out.read_text())["features"]] == [15, 5]
+
+
+def test_assign_twice_and_dry(gridsvc):
+    dry = json.loads(gridsvc("assign", DISTRICT, *AT, "--dry-run", "--json")[1])
+    first = json.loads(gridsvc("assign", DISTRICT, *AT, "--json")[1])
+    status, printed, _ = gridsvc("assign", DISTRICT, *AT)
+
+    assert dry["inserted"] == first["inserted"] > 0
+    assert (first["grids"], first["full_time_assigned"]) == (8, 6)
+    assert status == 0
+    assert "has no full-time worker" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (("assign", "420199"), 1, "gridsvc divide 420199"),
+        (("assign", DISTRICT, "--at", "yesterday"), 2, "2026-01-01"),
+        (("circle", "coverage", DISTRICT, "--standard", "none"), 1, "gb50180-15"),
+        (("circle", "gaps", "420199"), 1, "gridsvc circle coverage 420199"),
+        (("circle", "isochrone", "30.58", "114.26", "--datum", "wgs84"), 1, "swapped"),
+        (("circle", "isochrone", "114.26", "30.58"), 2, "--datum"),
+        (("circle", "isochrone", "114.26", "30.58", "--datum", "wgs84", "--minutes", "five"), 2, "5,10,15"),
+    ],
+)
+def test_refusals_are_one_sentence(gridsvc, arguments, status, says):
+    found, printed, error = gridsvc(*arguments)
+
+    assert found == status
+    assert says in error
+    assert "Traceback" not in error
+    assert printed == ""
+
+
+def test_standards_are_listed_with_their_sources(gridsvc):
+    rows = json.loads(gridsvc("circle", "standards", "--json")[1])
+
+    assert {"gb50180-15", "beijing-service"} <= {row["standard"] for row in rows}
+    assert all(row["source"] for row in rows)
+
+
+@pytest.mark.parametrize("command", [("assign",), *[("circle", c) for c in ("build", "coverage", "gaps", "isochrone")]])
+def test_help_has_an_example(gridsvc, command):
+    status, printed, _ = gridsvc(*command, "--help")
+
+    assert status == 0
+    assert f"gridsvc {' '.join(command)}" in printed.split("Example:")[1]
