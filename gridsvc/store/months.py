@@ -73,8 +73,9 @@ def ensure_months(connection: Connection, first: datetime, last: datetime) -> in
 
 
 def _missing(connection: Connection, wanted: dict[str, tuple[str, datetime]]) -> list[str]:
-    names = list(wanted)
+    # pg_class and not to_regclass(): the latter may answer from what this session remembers from before its wait
     statement = text(
-        "SELECT name FROM unnest(CAST(:names AS text[])) WITH ORDINALITY AS n (name, place) WHERE to_regclass(name) IS NULL ORDER BY place"
+        "SELECT name FROM unnest(CAST(:names AS text[])) WITH ORDINALITY AS n (name, place) WHERE NOT EXISTS"
+        " (SELECT FROM pg_class WHERE relname = n.name AND relnamespace = current_schema()::regnamespace) ORDER BY place"
     )
-    return list(connection.scalars(statement, {"names": names}))
+    return list(connection.scalars(statement, {"names": list(wanted)}))

@@ -95,6 +95,24 @@ def test_two_posts_at_once_store_one_report_and_get_one_answer(clean_database):
     engine.dispose()
 
 
+def test_the_first_reports_of_a_month_may_come_at_once(clean_database):
+    engine, together = make_engine(clean_database), Barrier(4)
+
+    def post(_):
+        with UnitOfWork(engine) as uow:
+            together.wait()
+            outcome, stored = uow.reports.add(report_row(), BODY)
+            uow.commit()
+            return outcome, stored["case_code"]
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(post, range(4)))
+
+    assert [outcome for outcome, _ in answers] == ["created"] * 4
+    assert len({code for _, code in answers}) == 4
+    engine.dispose()
+
+
 def test_nothing_stays_of_a_rolled_back_report(open_uow):
     row = report_row()
     with open_uow() as uow:
