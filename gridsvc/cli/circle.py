@@ -6,12 +6,14 @@ import json
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import click
 
 from gridsvc.bootstrap import open_app
 from gridsvc.cli.instants import at_option
 from gridsvc.cli.terminal import print_result, progress
+from gridsvc.settings import read_settings
 
 if TYPE_CHECKING:
     from gridsvc.services.circle_gaps import CircleGaps
@@ -159,9 +161,10 @@ def _print_coverage(result: CircleResult) -> None:
 
 @circle.command()
 @click.argument("code")
+@click.option("--standard", help="Latest run by this standard; default: by any.")
 @at_option
 @as_json_option
-def gaps(code: str, at: datetime, as_json: bool) -> None:
+def gaps(code: str, standard: str | None, at: datetime, as_json: bool) -> None:
     """List the communities and residences of division CODE that lack required kinds, from the latest coverage run.
 
     \b
@@ -172,7 +175,7 @@ def gaps(code: str, at: datetime, as_json: bool) -> None:
     from gridsvc.services.circle_gaps import list_gaps
 
     with open_app() as app, app.unit_of_work() as uow:
-        found = list_gaps(uow, code, at=at)
+        found = list_gaps(uow, code, at=at, standard=standard)
     if as_json:
         print_result(found, as_json=True)
     else:
@@ -183,7 +186,8 @@ def _print_gaps(found: CircleGaps) -> None:
     def named(kinds: tuple[str, ...]) -> str:
         return "、".join(found.kinds[kind] for kind in kinds[:4]) + (f" +{len(kinds) - 4}" if len(kinds) > 4 else "")
 
-    click.echo(f"run {found.circle_run_id}, {found.standard}, {found.ran_at:%Y-%m-%d}")
+    zone = ZoneInfo(read_settings().timezone)
+    click.echo(f"run {found.circle_run_id}, {found.standard}, {found.ran_at.astimezone(zone):%Y-%m-%d}")
     without = sorted(found.people_without.items(), key=lambda item: (-item[1], item[0]))
     print_result(
         [{"kind": kind, "name": found.kinds[kind], "people without": people} for kind, people in without], as_json=False

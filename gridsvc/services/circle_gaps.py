@@ -52,33 +52,39 @@ class CircleGaps:
     residences: tuple[ResidenceGap, ...]
 
 
-def latest_run(uow: UnitOfWork, code: str) -> dict[str, Any]:
-    """Return the latest stored run that covers a division: its own, or that of a division above it.
+def latest_run(uow: UnitOfWork, code: str, standard: str | None = None) -> dict[str, Any]:
+    """Return the latest stored run (by a standard) that covers a division: its own, or that of a division above it.
 
     Raises
     ------
     NotFoundError
         When no circle was computed there.
     """
-    run = uow.circle_runs.latest(code, whole=True)
+    run = uow.circle_runs.latest(code, standard, whole=True)
     if run is None:
-        raise NotFoundError(f"No service circle was computed for {code}.", hint=f"Run: gridsvc circle coverage {code}.")
+        asked = f" --standard {standard}" if standard else ""
+        raise NotFoundError(
+            f"No service circle{' by ' + standard if standard else ''} was computed for {code}.",
+            hint=f"Run: gridsvc circle coverage {code}{asked}",
+        )
     return run
 
 
-def list_gaps(uow: UnitOfWork, code: str, *, at: datetime) -> CircleGaps:
+def list_gaps(uow: UnitOfWork, code: str, *, at: datetime, standard: str | None = None) -> CircleGaps:
     """Return the communities and residences under ``code`` that lack required kinds, from the latest run.
+
+    ``at`` is the instant of the communities' names; ``standard`` None takes the latest run by any standard.
 
     Raises
     ------
     NotFoundError
         When no circle was computed there.
     """
-    run = latest_run(uow, code)
+    run = latest_run(uow, code, standard)
     rules = find_standard(circle_standards(), run["standard"])
     names = uow.divisions.list("community", prefix=code, at=at, with_geometry=False).set_index("code")["name"].to_dict()
     homes = uow.residences.list(prefix=code)
-    times = uow.circle_runs.times(run["circle_run_id"])
+    times = uow.circle_runs.times(run["circle_run_id"], code)
     homes = homes.merge(times, on="residence_code")
     residences = tuple(_residence_gaps(homes, rules))
     without: dict[str, int] = {kind.code: 0 for kind in rules.kinds if kind.required}

@@ -163,23 +163,36 @@ def run_circle(
         "ran_at": at,
         "coverage": _coverage_document(coverage, doubts, facilities, walked.times_s),
     }
+    run_id = _store_run(uow, run, homes["residence_code"].tolist(), walked.times_s, rules)
+    return _result(run_id, run, compiled.network, coverage, doubts, len(homes), time.perf_counter() - began)
+
+
+def _result(
+    run_id: int,
+    run: Mapping[str, Any],
+    network: WalkNetwork,
+    coverage: CircleCoverage,
+    doubts: Doubts,
+    residences: int,
+    seconds: float,
+) -> CircleResult:
     return CircleResult(
-        circle_run_id=_store_run(uow, run, homes["residence_code"].tolist(), walked.times_s, rules),
-        walk_network_id=network_id,
-        standard=standard,
-        speed_m_s=speed_m_s,
-        residences=len(homes),
-        facilities=len(facilities),
-        kinds=len(rules.codes),
-        nodes=len(compiled.network.node_xy),
-        edges=len(compiled.network.edge_u),
+        circle_run_id=run_id,
+        walk_network_id=run["walk_network_id"],
+        standard=run["standard"],
+        speed_m_s=run["speed_m_s"],
+        residences=residences,
+        facilities=sum(of_kind.facilities for of_kind in coverage.kinds),
+        kinds=len(coverage.kinds),
+        nodes=len(network.node_xy),
+        edges=len(network.edge_u),
         population=coverage.population,
         population_covered={of_kind.code: of_kind.population_covered for of_kind in coverage.kinds},
         qualified_communities=coverage.qualified,
         communities=len(coverage.communities),
         coverage=coverage,
         doubts=doubts,
-        seconds=time.perf_counter() - began,
+        seconds=seconds,
     )
 
 

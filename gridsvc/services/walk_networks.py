@@ -122,6 +122,7 @@ def box_around(boundary: Any, epsg: int, margin_m: float) -> tuple[float, float,
 
 
 def metric_xy(points: np.ndarray, epsg: int) -> np.ndarray:
+    """Return the metric x, y of storage points, shape (n, 2)."""
     return shapely.get_coordinates(to_metric(points, epsg)) if len(points) else np.empty((0, 2))
 
 
