@@ -26,7 +26,9 @@ from gridsvc.web.tiles.vector_tiles import vector_tiles
 class AppServices(Protocol):
     """What the web room needs of ``bootstrap.App``."""
 
-    unit_of_work: UnitOfWorkMaker
+    @property
+    def unit_of_work(self) -> UnitOfWorkMaker:
+        """Maker of units of work."""
 
 
 def create_app(app_services: AppServices, settings: Settings) -> Flask:
