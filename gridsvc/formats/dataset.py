@@ -166,7 +166,7 @@ def read_dataset(folder: Path) -> Dataset:
 
 
 def write_dataset(
-    folder: Path, parts: Iterable[Mapping[str, Mapping[str, Any]]], info: Mapping[str, Any]
+    folder: Path, parts: Iterable[Mapping[str, Mapping[str, Any] | pa.Table]], info: Mapping[str, Any]
 ) -> dict[str, int]:
     """Write a data set and return the number of rows per kind.
 
@@ -177,7 +177,7 @@ def write_dataset(
         folder that has one is complete.
     parts
         Pieces of the town (one per district). A piece maps kind to columns: name to values, ``geometry`` to an array of
-        shapely geometries, lon lat. Only one piece is held in memory at a time.
+        shapely geometries, lon lat; or to a table made by `table_of`. Only one piece is held in memory at a time.
     info
         The content of ``dataset.json``.
     """
@@ -189,7 +189,7 @@ def write_dataset(
     try:
         for part in parts:
             for kind, columns in part.items():
-                table = _table_of(kind, columns)
+                table = columns if isinstance(columns, pa.Table) else table_of(kind, columns)
                 rows[kind] += table.num_rows
                 if table.num_rows:
                     writers[kind].write_table(table)
@@ -220,7 +220,8 @@ def schema_of(kind: str) -> pa.Schema:
     return schema.with_metadata({b"geo": json.dumps(geo, sort_keys=True).encode()})
 
 
-def _table_of(kind: str, columns: Mapping[str, Any]) -> pa.Table:
+def table_of(kind: str, columns: Mapping[str, Any]) -> pa.Table:
+    """Return columns (name to values, ``geometry`` to shapely geometries) as a table in the schema of ``kind``."""
     schema = schema_of(kind)
     arrays = []
     for field in schema:

@@ -38,6 +38,9 @@ FORMATS: dict[str, str] = {
 _GEOJSON_CRS = re.compile(rb'"crs"\s*:\s*\{\s*"type"\s*:\s*"name"\s*,\s*"properties"\s*:\s*\{\s*"name"\s*:\s*"([^"]+)"')
 _GEOJSON_HEAD_BYTES = 65_536
 
+# a ring that does not close is a drawing error, not a polygon to be completed in silence
+pyogrio.set_gdal_config_options({"OGR_GEOMETRY_ACCEPT_UNCLOSED_RING": "NO"})
+
 
 @dataclass(frozen=True, slots=True)
 class FileTable:

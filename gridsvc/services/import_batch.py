@@ -85,6 +85,8 @@ class Batch:
     faults: list[RowError] = field(default_factory=list)
     repairs: list[Repair] = field(default_factory=list)
     refused: Mask = field(default_factory=lambda: np.empty(0, dtype=bool))
+    # the file is one of shapes, so that a row without one is a shape that could not be read
+    has_shapes: bool = False
 
     @property
     def good(self) -> Mask:
@@ -133,6 +135,7 @@ def make_batch(frame: pd.DataFrame, kind: str, source: str, geometry: np.ndarray
     for spec in FIELDS[kind]:
         if spec.name in frame:
             _take_values(batch, spec, frame[spec.name])
+    batch.has_shapes = geometry is not None
     batch.geometry = geometry if geometry is not None else _geometry_of_columns(batch, frame)
     batch.original_datum = np.full(n, "cgcs2000", dtype=object)
     return batch

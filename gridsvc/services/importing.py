@@ -72,7 +72,7 @@ class ImportResult:
     repaired
         Invalid polygons that were repaired.
     already_imported
-        The same file was imported before in the same way; nothing was changed.
+        The same file was imported before in the same way, and no other of its kind since; nothing was changed.
     dry_run
         Checked only; ``rows_stored`` is what would be stored.
     counts
@@ -150,7 +150,7 @@ def import_file(
     key = _content_key(path, kind, datum=datum, mapping=dict(mapping or {}), partial=partial, repair=repair, network=network,
                        encoding=encoding, layer=layer, timezone=timezone)  # fmt: skip
     result = ImportResult(kind, path.name, dry_run=dry_run)
-    before = uow.imports.find(kind, key)
+    before = _same_import(uow, kind, key)
     if before is not None:
         result.already_imported = True
         result.rows_read = before["rows_stored"] + before["rows_refused"]
@@ -164,6 +164,14 @@ def import_file(
     if not dry_run:
         _record(uow, key, recorded_datum, result)
     return result
+
+
+def _same_import(uow: UnitOfWork, kind: str, key: str) -> dict[str, Any] | None:
+    """Return the import of the same file when it still stands: another file of the kind may since have changed its rows."""
+    before = uow.imports.find(kind, key)
+    if before is None or kind == "reports":  # reports are never changed by a later file
+        return before
+    return before if uow.imports.list(kind)["import_id"].iloc[0] == before["import_id"] else None
 
 
 def _check_request(kind: str, valid_from: datetime, network: str | None) -> None:

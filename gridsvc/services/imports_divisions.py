@@ -32,7 +32,7 @@ def check_divisions(batch: Batch, uow: UnitOfWork, options: ImportOptions) -> pd
     codes = np.array([_unpadded(code) for code in batch.text("code")], dtype=object)
     levels = _check_codes(batch, codes)
     refuse_duplicates(batch, "code", codes)
-    require_geometry(batch, "polygon", codes, required=False, repair=options.repair)
+    require_geometry(batch, "polygon", codes, required=batch.has_shapes, repair=options.repair)
     parents = np.array(
         [(code if not level else parent_of(code)) or "" for code, level in zip(codes, levels, strict=True)],
         dtype=object,
@@ -67,7 +67,7 @@ def store_divisions(uow: UnitOfWork, frame: pd.DataFrame, options: ImportOptions
 def _unpadded(code: str) -> str:
     """Return a code without the zeros statistics fill it up with; anything malformed as it is."""
     try:
-        return unpad(code)
+        return unpad(code) if len(code) in LEVELS.values() else code
     except CodeMalformedError:
         return code
 
