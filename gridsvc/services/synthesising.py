@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import csv
 import json
+import multiprocessing
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
 import shapely
 
 from gridsvc.errors import GeometryError, PartitionError
-from gridsvc.formats.dataset import write_dataset
+from gridsvc.formats.dataset import table_of, write_dataset
 from gridsvc.geo.datums import parse_datum
 from gridsvc.geo.projections import to_metric, zone_of
 from gridsvc.progress import SILENT, Progress
 from gridsvc.resources import content_dir
 from gridsvc.services.real_places import read_boundary, read_division_tree, read_streets
-from gridsvc.synth.fictitious import PLACE_EPSG, made_up_district
+from gridsvc.synth.fictitious import (
+    CITY,
+    CITY_MEAN_HOUSEHOLDS,
+    PLACE_EPSG,
+    city_districts,
+    made_up_city_district,
+    made_up_district,
+)
 from gridsvc.synth.ground import Streets
 from gridsvc.synth.real_ground import real_ground
 from gridsvc.synth.town import DivisionTree, TownRecipe, build_district
@@ -40,13 +52,71 @@ def synthesise_to_folder(
 
     The same scale, seed and ``as_of`` give the same bytes.
     """
+    if scale == "city":
+        return _synthesise_city(Path(folder), seed, as_of, processes, progress)
     ground, tree = made_up_district(scale, seed, progress)
-    recipe = read_recipe()
-    pieces = build_district(ground, tree, recipe, epsg=PLACE_EPSG, as_of=as_of, seed=seed, progress=progress)
+    pieces = build_district(ground, tree, read_recipe(), epsg=PLACE_EPSG, as_of=as_of, seed=seed, progress=progress)
     info = _info(
-        tree.district.name, "Made-up town", tree.city.code, [tree.district.code], as_of, seed, scale, [MADE_UP_SOURCE]
+        tree.district.name, "Made-up town", CITY.code, [tree.district.code], as_of, seed, scale, [MADE_UP_SOURCE]
     )
     return write_dataset(folder, [pieces], info)
+
+
+def _synthesise_city(folder: Path, seed: int, as_of: datetime, processes: int, progress: Progress) -> dict[str, int]:
+    """Write the made-up city, district by district; no more than ``processes`` + 1 districts are in memory."""
+    districts = city_districts()
+    codes = [d.code for d in districts]
+    info = _info(CITY.name, "Made-up city", CITY.code, codes, as_of, seed, "city", [MADE_UP_SOURCE])
+    progress.start("districts", len(districts))
+    return write_dataset(folder, _city_parts(len(districts), seed, as_of, processes, progress), info)
+
+
+def _city_parts(
+    count: int, seed: int, as_of: datetime, processes: int, progress: Progress
+) -> Iterator[dict[str, pyarrow.Table]]:
+    divisions: list[pyarrow.Table] = []
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        waiting = deque(pool.submit(_city_district, k, seed, as_of) for k in range(min(processes + 1, count)))
+        submitted = len(waiting)
+        while waiting:
+            part = waiting.popleft().result()
+            if submitted < count:
+                waiting.append(pool.submit(_city_district, submitted, seed, as_of))
+                submitted += 1
+            # kept to the end: the city's own row comes first and is the union of all
+            divisions.append(part.pop("divisions"))
+            yield part
+            progress.advance()
+    yield {"divisions": pyarrow.concat_tables([_city_row(divisions), *divisions])}
+
+
+def _city_district(number: int, seed: int, as_of: datetime) -> dict[str, pyarrow.Table]:
+    """Return one district of the made-up city as tables; runs in a process of its own."""
+    ground, tree = made_up_city_district(number, seed)
+    pieces = build_district(
+        ground,
+        tree,
+        read_recipe(CITY_MEAN_HOUSEHOLDS),
+        epsg=PLACE_EPSG,
+        as_of=as_of,
+        seed=seed * 1000 + number,
+        with_city_row=False,
+    )
+    return {kind: table_of(kind, columns) for kind, columns in pieces.items()}
+
+
+def _city_row(divisions: list[pyarrow.Table]) -> pyarrow.Table:
+    rows = [row for table in divisions for row in table.slice(0, 1).to_pylist()]
+    whole = shapely.coverage_union_all(shapely.from_wkb([row["geometry"] for row in rows]))
+    shape = whole if isinstance(whole, shapely.MultiPolygon) else shapely.MultiPolygon([whole])
+    columns = {
+        "code": [CITY.code],
+        "name": [CITY.name],
+        "level": ["city"],
+        "parent_code": [None],
+        "urban_rural_class": [None],
+    }
+    return table_of("divisions", columns | {"geometry": [shape]})
 
 
 MADE_UP_SOURCE = {
@@ -131,7 +201,7 @@ def complete_real_district(
     progress.advance()
     read = read_streets(streets, streets_datum)
     progress.advance()
-    near = shapely.box(*(np.array(outline.bounds) + [-0.02, -0.02, 0.02, 0.02]))
+    near = shapely.box(*(np.array(outline.bounds) + np.array([-0.02, -0.02, 0.02, 0.02])))
     keep = np.flatnonzero(shapely.intersects(near, read[0]))
     if len(keep) == 0:
         raise GeometryError(

@@ -10,7 +10,7 @@ import numpy as np
 
 from gridsvc.progress import SILENT, Progress
 from gridsvc.synth.ground import Ground, Streets
-from gridsvc.synth.names import Namer
+from gridsvc.synth.names import PLACE_WORDS, Namer
 from gridsvc.synth.street_plan import Bend, PlanSize, StreetPlan, draw_streets
 from gridsvc.synth.town import Division, DivisionTree
 
@@ -18,8 +18,18 @@ PLACE_EPSG = 4547  # CGCS2000 3-degree Gauss-Kruger, central meridian 114 E
 PLACE_XY = (403_800.0, 3_342_500.0)  # about 113.00 E 30.20 N
 CITY = Division("9901", "示例市")
 _STREET_OFFICE_SIZES = {"street": [5], "district": [11, 9, 10, 10, 8, 12, 10, 11, 9, 10, 10]}
-_BOXES = {"street": (-600, -550, 600, 550), "district": (-2700, -2600, 2700, 2600)}
+_SIZES = {
+    "street": PlanSize((-600, -550, 600, 550), main_spacing_m=550, river_x=-600, river_width_m=75, has_lake=False),
+    "district": PlanSize((-2700, -2600, 2700, 2600), river_x=500, rail_y=-250),
+}
 _COMMITTEE = "社区居委会"
+
+# a city: 16 districts in four rows of four, 7,000 communities, about as many street offices and grids as Beijing has
+CITY_ROWS, CITY_COLUMNS = 4, 4
+_CITY_DISTRICT_M = (10_500, 10_400)
+_CITY_COMMUNITIES = 7000
+_CITY_RIVER_X, _CITY_RAIL_Y = -6_000, 4_000
+CITY_MEAN_HOUSEHOLDS = 2450.0
 
 
 def made_up_district(scale: str, seed: int, progress: Progress = SILENT) -> tuple[Ground, DivisionTree]:
@@ -27,17 +37,41 @@ def made_up_district(scale: str, seed: int, progress: Progress = SILENT) -> tupl
     progress.start("street plan")
     rng = np.random.default_rng([seed, 11])
     namer = Namer(np.random.default_rng([seed, 12]))
-    is_street = scale == "street"
-    size = PlanSize(
-        _BOXES[scale],
-        main_spacing_m=550 if is_street else 500,
-        has_rail=not is_street,
-        has_lake=not is_street,
-        river_width_m=75 if is_street else 150,
-    )
-    plan = draw_streets(size, Bend(seed, PLACE_XY), namer, rng)
+    plan = draw_streets(_SIZES[scale], Bend(seed, PLACE_XY), namer, rng)
     tree = name_divisions(Division("990101", "示例区"), _STREET_OFFICE_SIZES[scale], namer)
     return ground_of(plan), tree
+
+
+def city_districts() -> list[Division]:
+    """Return the districts of the made-up city, in code order."""
+    words = PLACE_WORDS[: CITY_ROWS * CITY_COLUMNS]
+    return [Division(f"{CITY.code}{k:02d}", f"示例{word}区") for k, word in enumerate(words, start=1)]
+
+
+def made_up_city_district(number: int, seed: int) -> tuple[Ground, DivisionTree]:
+    """Return ground and divisions of district ``number`` (0 to 15) of the made-up city.
+
+    Districts are made apart from each other; their common borders have the same vertices on both sides.
+    """
+    rng = np.random.default_rng([seed, 21, number])
+    namer = Namer(np.random.default_rng([seed, 22, number]))
+    row, column = divmod(number, CITY_COLUMNS)
+    width, height = _CITY_DISTRICT_M
+    west = (column - CITY_COLUMNS // 2) * width
+    south = (CITY_ROWS // 2 - 1 - row) * height
+    size = PlanSize(
+        (west, south, west + width, south + height),
+        river_x=_CITY_RIVER_X if west < _CITY_RIVER_X < west + width else None,
+        river_width_m=300,
+        rail_y=_CITY_RAIL_Y if south < _CITY_RAIL_Y < south + height else None,
+        corners_cut=False,
+    )
+    ground = ground_of(draw_streets(size, Bend(seed, PLACE_XY), namer, rng))
+    ground.has_fixed_border = True
+    communities = _CITY_COMMUNITIES // 16 + (number < _CITY_COMMUNITIES % 16)
+    offices = 21 + int(rng.integers(0, 2))
+    sizes = np.bincount(rng.choice(offices, communities - 10 * offices), minlength=offices) + 10
+    return ground, name_divisions(city_districts()[number], sizes.tolist(), namer)
 
 
 def ground_of(plan: StreetPlan) -> Ground:

@@ -12,7 +12,6 @@ from gridsvc.errors import PartitionError
 from gridsvc.progress import SILENT, Progress
 from gridsvc.synth.blocks import GRID_M, faces_of, lane_across, merge_slivers, shared_borders
 from gridsvc.synth.regions import BlockGraph, grow_regions
-from gridsvc.synth.settlement import FAR_FROM_STREETS_M, half_width_m
 
 Geometries = NDArray[np.object_]
 Ints = NDArray[np.int64]
@@ -103,6 +102,8 @@ class Ground:
     water: list[tuple[str, str, shapely.Geometry]] = field(default_factory=list)
     parks: list[shapely.Geometry] = field(default_factory=list)
     centre_xy: tuple[float, float] = (0.0, 0.0)
+    open_land: list[shapely.Geometry] = field(default_factory=list)  # far from every street; nothing is built there
+    has_fixed_border: bool = False  # another district has the same border: no vertex may be added to it
 
 
 @dataclass(slots=True)
@@ -172,7 +173,7 @@ def _fine_blocks(
         if len(faces) == 0:
             raise PartitionError("The boundary closes no block.", hint="Check that boundary and streets overlap.")
         is_open = _open_faces(faces, ground)
-        weight = _buildable(faces, is_open, streets)
+        weight = _buildable(faces, is_open, ground)
         heavy = _heavy(weight, shapely.area(faces), communities)
         if len(heavy) == 0:
             break
@@ -198,12 +199,17 @@ def _cut_by_lanes(
     """Return the streets with a lane across every face; lanes that reach no street at all only cut."""
     wet = shapely.union_all([shapely.Polygon(), *(w for _, _, w in ground.water)])
     tree = shapely.STRtree(streets.lines)
+    border = shapely.MultiPoint(shapely.get_coordinates(ground.boundary)) if ground.has_fixed_border else None
     lanes: list[shapely.LineString] = []
     cuts: list[shapely.LineString] = []
     hits: list[tuple[int, tuple[float, float]]] = []
     for face in faces:
         for drawn in lane_across(face):
             lane = shapely.LineString(np.round(shapely.get_coordinates(drawn), 2))
+            if border is not None:
+                lane = _ending_on_vertices(lane, ground.boundary, border)
+                if not face.buffer(2 * GRID_M).covers(lane):
+                    continue
             met = _meetings(lane, tree, streets)
             if not met or lane.intersects(wet):
                 cuts.append(lane)
@@ -213,6 +219,19 @@ def _cut_by_lanes(
     number = np.array([street for street, _ in hits], dtype=np.int64)
     cut = streets.cut_at(number, np.array([point for _, point in hits]).reshape(-1, 2))
     return cut.plus(np.array(lanes, dtype=object), "service", [lane_name] * len(lanes)), cuts
+
+
+def _ending_on_vertices(
+    lane: shapely.LineString, boundary: shapely.Geometry, vertices: shapely.MultiPoint
+) -> shapely.LineString:
+    """Return the lane with ends that lie on the boundary moved to the boundary's nearest vertex."""
+    edge = shapely.boundary(boundary)
+    ends = []
+    for xy in shapely.get_coordinates(lane):
+        point = shapely.Point(xy)
+        nearest = shapely.shortest_line(point, vertices) if edge.distance(point) <= 2 * GRID_M else None
+        ends.append(xy if nearest is None else shapely.get_coordinates(nearest)[-1])
+    return shapely.LineString(ends)
 
 
 def _meetings(
@@ -247,16 +266,13 @@ def _open_faces(faces: Geometries, ground: Ground) -> NDArray[np.bool_]:
     return is_open
 
 
-def _buildable(faces: Geometries, is_open: NDArray[np.bool_], streets: Streets) -> NDArray[np.float64]:
-    """Return the area of each face one can build on, about: less a margin, and near streets only where it is large."""
+def _buildable(faces: Geometries, is_open: NDArray[np.bool_], ground: Ground) -> NDArray[np.float64]:
+    """Return the area of each face one can build on, about: less a margin along its border and less open land."""
     area = np.maximum(shapely.area(faces) - 9.0 * shapely.length(faces), 0.0)
-    large = np.flatnonzero((area > 90_000.0) & ~is_open)
-    if len(large):
-        tree = shapely.STRtree(streets.lines)
-        for i in large:
-            near = streets.lines[np.sort(tree.query(faces[i], predicate="intersects"))]
-            band = shapely.union_all(shapely.buffer(near, FAR_FROM_STREETS_M, quad_segs=2))
-            area[i] = min(area[i], shapely.intersection(faces[i], band).area)
+    tree = shapely.STRtree(faces)
+    for land in ground.open_land:
+        near = tree.query(land, predicate="intersects")
+        area[near] = np.maximum(area[near] - shapely.area(shapely.intersection(faces[near], land)), 0.0)
     area[is_open] = 0.0
     return area
 
@@ -274,9 +290,3 @@ def _graph(faces: Geometries, weight: NDArray[np.float64], streets: Streets, gro
     np.minimum.at(unit, at, cost[street])
     xy = shapely.get_coordinates(shapely.point_on_surface(faces))
     return BlockGraph(weight, xy, borders.face_a, borders.face_b, borders.length_m * unit)
-
-
-def street_buffers(streets: Streets, extra_m: float) -> Geometries:
-    """Return the streets widened to their own width and ``extra_m`` on both sides."""
-    half = np.array([half_width_m(c) + extra_m for c in streets.street_class])
-    return shapely.buffer(streets.lines, half, quad_segs=2)

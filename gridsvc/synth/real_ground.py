@@ -9,12 +9,15 @@ from numpy.typing import NDArray
 from gridsvc.errors import GeometryError
 from gridsvc.synth.blocks import GRID_M, close_loose_ends
 from gridsvc.synth.ground import Ground, Streets
+from gridsvc.synth.street_network import main_component
 
 Geometries = NDArray[np.object_]
 
 MARGIN_M = 300.0  # streets this far outside are kept, so that ways round the border stay connected
 SMALLEST_PART_M2 = 10_000.0
 _LONGEST_PIECE_M = 200.0
+FAR_FROM_STREETS_M = 170.0
+SMALLEST_OPEN_LAND_M2 = 20_000.0
 
 
 def real_ground(boundary: shapely.Geometry, streets: Streets) -> Ground:
@@ -39,13 +42,26 @@ def real_ground(boundary: shapely.Geometry, streets: Streets) -> Ground:
             "No street lies inside of the boundary.",
             hint="Check that both files show the same place and that --datum and --streets-datum are right.",
         )
-    kept = _on_grid(streets, keep)
+    kept = _without_detached(_on_grid(streets, keep), area)
     inside = shapely.intersects(kept.lines, area)
     ties = close_loose_ends(kept.lines[inside], area)
-    middle = area.centroid
     return Ground(
-        area, kept, cuts=[tie for tie in ties if tie.length > 0], centre_xy=_densest(kept.lines[inside], middle)
+        area,
+        kept,
+        cuts=[tie for tie in ties if tie.length > 0],
+        centre_xy=_densest(kept.lines[inside], area.centroid),
+        open_land=_open_land(area, kept.lines),
     )
+
+
+def _open_land(area: shapely.Geometry, lines: Geometries) -> list[shapely.Geometry]:
+    """Return what lies far from every street: open water, yards, hills, as far as streets can tell.
+
+    Where that is more than half of the district its streets are not the whole network, and they tell nothing.
+    """
+    reach = shapely.union_all(shapely.buffer(shapely.simplify(lines, 5.0), FAR_FROM_STREETS_M, quad_segs=2))
+    land = [part for part in shapely.get_parts(shapely.difference(area, reach)) if part.area >= SMALLEST_OPEN_LAND_M2]
+    return land if sum(part.area for part in land) <= 0.5 * area.area else []
 
 
 def _tidy_boundary(boundary: shapely.Geometry) -> shapely.Geometry:
@@ -67,6 +83,19 @@ def _on_grid(streets: Streets, keep: NDArray[np.int64]) -> Streets:
     keep = keep[stays]
     return Streets(
         lines[stays], [streets.street_class[i] for i in keep], [streets.name[i] for i in keep], streets.layer[keep]
+    )
+
+
+def _without_detached(streets: Streets, area: shapely.Geometry) -> Streets:
+    """Return the streets without those outside of ``area`` that hang on nothing inside."""
+    stays = np.flatnonzero(
+        main_component(streets.lines, np.ones(len(streets.lines), dtype=bool)) | shapely.intersects(streets.lines, area)
+    )
+    return Streets(
+        streets.lines[stays],
+        [streets.street_class[i] for i in stays],
+        [streets.name[i] for i in stays],
+        streets.layer[stays],
     )
 
 

@@ -26,7 +26,6 @@ HALF_WIDTH_M = {
 }
 STREET_CLEAR_M = 3.0
 BORDER_CLEAR_M = 4.0
-FAR_FROM_STREETS_M = 170.0  # nothing is built further than this from every street: open land, water, yards
 SMALLEST_PARCEL_M2 = 420.0
 # nobody may walk there, or (trunk: urban expressways) nobody should have a gate there
 NO_WALK = frozenset({"motorway", "motorway_link", "trunk", "trunk_link"})
@@ -86,7 +85,7 @@ def parcels_of(block: shapely.Polygon, net: StreetNet, obstacles: shapely.STRtre
     """Return the parts of a block one can build on, largest first.
 
     Clear of streets by half their width and `STREET_CLEAR_M`, of the block's border by `BORDER_CLEAR_M`, of the
-    ``obstacles`` (water, railway land), and not further than `FAR_FROM_STREETS_M` from every street.
+    ``obstacles`` (water, railway land, open land).
     """
     near = net.near(block, 21.0)
     taken = list(net.band[near]) + [
@@ -95,8 +94,6 @@ def parcels_of(block: shapely.Polygon, net: StreetNet, obstacles: shapely.STRtre
     room = block.buffer(-BORDER_CLEAR_M, join_style="mitre", mitre_limit=2.0)
     if taken:
         room = room.difference(shapely.union_all(taken))
-    if block.area > 90_000.0:
-        room = room.intersection(shapely.union_all(shapely.buffer(net.lines[near], FAR_FROM_STREETS_M, quad_segs=2)))
     # opening removes necks too narrow for a house
     room = (
         room.buffer(-5.0, join_style="mitre", mitre_limit=2.0)

@@ -52,14 +52,17 @@ class Bend:
 
 @dataclass(frozen=True, slots=True)
 class PlanSize:
-    """What to draw: the flat box and what crosses it. Unit: m."""
+    """What to draw: the flat box and what crosses it. Unit: m; positions on the lattice.
+
+    ``river_x`` is the west bank of a river from south to north, ``rail_y`` a railway from west to east; None for none.
+    """
 
     box: Box
     main_spacing_m: int = 500
     block_m: tuple[int, int] = (175, 330)
+    river_x: int | None = None
     river_width_m: int = 150
-    has_river: bool = True
-    has_rail: bool = True
+    rail_y: int | None = None
     has_lake: bool = True
     corners_cut: bool = True
 
@@ -118,12 +121,12 @@ def _between(values: list[int], low: int, high: int) -> list[int]:
 
 def draw_streets(size: PlanSize, bend: Bend, namer: Namer, rng: np.random.Generator) -> StreetPlan:
     """Return the street plan of one district; the same arguments give the same plan."""
-    xs, river_column = _main_lines(size, rng)
-    ys, _ = _main_lines(PlanSize((size.box[1], 0, size.box[3], 0), size.main_spacing_m, has_river=False), rng)
+    xs, river_column = _main_columns(size, rng)
+    ys = _clear_of_rail(_main_lines(size.box[1], size.box[3], size.main_spacing_m, rng), size.rail_y)
     cells = _kept_cells(size, xs, ys, river_column, rng)
     sheet = _Sheet()
     _draw_main_grid(sheet, cells, xs, ys, river_column, namer, rng)
-    rail_row = len(ys) // 2 if size.has_rail and len(ys) > 4 else None
+    rail_row = bisect_left(ys, size.rail_y) - 1 if size.rail_y is not None else None
     lake = _lake_cell(size, cells, xs, ys, river_column, rail_row, rng)
     rails = _draw_cells(sheet, cells, xs, ys, river_column, rail_row, lake, size, namer, rng)
     cuts = _river_cuts(sheet, cells, xs, ys, river_column) + rails
@@ -135,20 +138,32 @@ def draw_streets(size: PlanSize, bend: Bend, namer: Namer, rng: np.random.Genera
     return plan
 
 
-def _main_lines(size: PlanSize, rng: np.random.Generator) -> tuple[list[int], int | None]:
+def _main_lines(low: int, high: int, spacing_m: int, rng: np.random.Generator) -> list[int]:
+    """Return positions of main lines from ``low`` to ``high``, about ``spacing_m`` apart, on the lattice."""
+    count = max(1, round((high - low) / spacing_m))
+    stops = np.linspace(low, high, count + 1)
+    stops[1:-1] += rng.uniform(-0.14, 0.14, count - 1) * spacing_m
+    lines = [round(stop / LATTICE_M) * LATTICE_M for stop in stops.tolist()]
+    return [low, *lines[1:-1], high]
+
+
+def _main_columns(size: PlanSize, rng: np.random.Generator) -> tuple[list[int], int | None]:
     """Return the x of the main lines, and the index of the river's column (None without a river)."""
     low, high = size.box[0], size.box[2]
-    river = size.river_width_m if size.has_river else 0
-    count = max(1, round((high - low - river) / size.main_spacing_m))
-    stops = np.linspace(low, high - river, count + 1)
-    stops[1:-1] += rng.uniform(-0.14, 0.14, count - 1) * size.main_spacing_m
-    xs = [int(round(x / LATTICE_M) * LATTICE_M) for x in stops]
-    xs[0], xs[-1] = low, high - river
-    if not river:
-        return xs, None
-    column = max(0, min(len(xs) - 2, round(len(xs) * 0.62) - 1)) if len(xs) > 3 else 0
-    shifted = [*xs[: column + 1], *(x + river for x in xs[column:])]
-    return shifted, column
+    if size.river_x is None:
+        return _main_lines(low, high, size.main_spacing_m, rng), None
+    west = [low] if size.river_x == low else _main_lines(low, size.river_x, size.main_spacing_m, rng)
+    east = _main_lines(size.river_x + size.river_width_m, high, size.main_spacing_m, rng)
+    return west + east, len(west) - 1
+
+
+def _clear_of_rail(ys: list[int], rail_y: int | None) -> list[int]:
+    """Return the lines with those too near the railway moved away from it."""
+    if rail_y is None:
+        return ys
+    near = 5 * LATTICE_M
+    moved = [y if abs(y - rail_y) >= near else rail_y + (near if y >= rail_y else -near) for y in ys]
+    return sorted({ys[0], *moved[1:-1], ys[-1]})
 
 
 def _kept_cells(size: PlanSize, xs: list[int], ys: list[int], river: int | None, rng: np.random.Generator) -> set[Cell]:
@@ -230,7 +245,8 @@ def _draw_cells(
         box = (xs[i], ys[j], xs[i + 1], ys[j + 1])
         halves = [box]
         if j == rail_row:
-            y = int(round((box[1] + box[3]) / 2 / LATTICE_M) * LATTICE_M)
+            assert size.rail_y is not None
+            y = size.rail_y
             rails.append((box[0], y, box[2], y))
             sheet.node(box[0], y)
             sheet.node(box[2], y)

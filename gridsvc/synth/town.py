@@ -83,6 +83,7 @@ def build_district(
     epsg: int,
     as_of: datetime,
     seed: int,
+    with_city_row: bool = True,
     progress: Progress = SILENT,
 ) -> dict[str, Columns]:
     """Return the data set pieces of one district: kind to columns, geometries lon lat rounded to 9 decimals.
@@ -93,6 +94,8 @@ def build_district(
         CRS: ``epsg``, projected, unit m.
     as_of
         Aware; local midnight from which the reports run.
+    with_city_row
+        Whether the divisions include the city, drawn as this district; not when it is one of several.
 
     Raises
     ------
@@ -106,7 +109,7 @@ def build_district(
     made = _build_communities(ground, divided, shapes, district, tree, recipe, as_of, seed, progress)
     progress.start("writing columns")
     pieces = {
-        "divisions": _divisions(divided, shapes, tree),
+        "divisions": _divisions(divided, shapes, tree, with_city_row),
         "streets": _streets(divided.streets, made, tree.district.code),
         "water": _water(ground, tree.district.code),
         "barriers": _barriers(ground, divided.streets, made, tree.district.code),
@@ -148,7 +151,7 @@ def _build_communities(
     net = StreetNet(streets.lines, streets.street_class, streets.layer)
     obstacles = [water.buffer(WATER_CLEAR_M, quad_segs=2) for _, _, water in ground.water]
     obstacles += [rail.buffer(RAIL_CLEAR_M + 12.0, quad_segs=2) for rail in ground.rails]
-    obstacles += _border_strips(shapes, streets)
+    obstacles += [*ground.open_land, *_border_strips(shapes, streets)]
     obstacle_tree = shapely.STRtree(np.array(obstacles, dtype=object))
     divisions = [d for members in tree.communities for d in members]
     radius = max(1.0, np.sqrt(district.area / np.pi))
@@ -249,11 +252,11 @@ def _multi(geometries: Geometries) -> Geometries:
     return np.array([shapely.MultiPolygon(shapely.get_parts(g).tolist()) for g in geometries], dtype=object)
 
 
-def _divisions(divided: DividedGround, shapes: Geometries, tree: DivisionTree) -> Columns:
+def _divisions(divided: DividedGround, shapes: Geometries, tree: DivisionTree, with_city_row: bool) -> Columns:
     offices = group_union(divided.faces, divided.street_office)
     whole = shapely.coverage_union_all(divided.faces)
     rows: list[tuple[Division, str, str | None, shapely.Geometry]] = []
-    if tree.city is not None:
+    if tree.city is not None and with_city_row:
         rows.append((tree.city, "city", None, whole))
     rows.append((tree.district, "district", tree.city.code if tree.city else None, whole))
     if tree.has_street_level:
