@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 from sqlalchemy import Float, Select, String, func, select, text
 
@@ -95,7 +96,9 @@ class DivisionRepository(Repository):
 
 
 def _plain(value: Any) -> Any:
-    """Return a frame's missing values as None and its instants as datetimes."""
+    """Return a frame's missing values as None, its instants as datetimes, its numbers as Python's."""
+    if value is None or value is pd.NA or value is pd.NaT or value != value:
+        return None
     if isinstance(value, pd.Timestamp):
         return value.to_pydatetime()
-    return None if value is None or value is pd.NA or value is pd.NaT or value != value else value
+    return value.item() if isinstance(value, np.generic) else value

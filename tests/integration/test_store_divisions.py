@@ -27,6 +27,15 @@ def test_what_is_put_comes_back(town):
     assert found["urban_rural_class"].tolist() == [111, 111, 111, 112]
 
 
+def test_one_division_comes_as_plain_values(town):
+    found = town.divisions.get(COMMUNITIES[0], START)
+
+    assert type(found["urban_rural_class"]) is int
+    assert type(found["valid_from"]) is datetime and found["valid_to"] is None
+    assert found["geometry"].geom_type == "MultiPolygon"
+    assert town.divisions.get("420199", START) is None
+
+
 def test_putting_the_same_again_changes_nothing(town):
     assert town.divisions.put_frame(division_frame(), LATER) == (0, 7)
 

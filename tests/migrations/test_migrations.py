@@ -1,6 +1,7 @@
 """The migrations: in order, reversible, and in step with the tables of the code."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,14 @@ def test_down_and_up_one_by_one_with_rows_in_place(empty):
         assert migrate.current_and_head(empty)[0] == path.stem
 
     assert migrate.upgrade(empty)[1] == FILES[-1].stem
+
+
+@pytest.mark.postgis
+def test_two_programs_may_upgrade_at_once(empty):
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda _: migrate.upgrade(empty), range(2)))
+
+    assert sorted(done, key=str) == sorted([(None, FILES[-1].stem), (FILES[-1].stem, FILES[-1].stem)], key=str)
 
 
 def schema_of(engine):
