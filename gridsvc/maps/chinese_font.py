@@ -62,11 +62,11 @@ def _cut(path: Path, characters: frozenset[int]) -> bytes:
     options = subset.Options(layout_features=[], hinting=False, notdef_outline=True, desubroutinize=True, name_IDs=[])
     options.recalc_timestamp = False
     options.drop_tables += ["GSUB", "GPOS", "GDEF", "BASE", "vhea", "vmtx"]
-    font = TTFont(path, recalcTimestamp=False, lazy=True)
-    cutter = subset.Subsetter(options)
-    cutter.populate(unicodes=characters)
-    cutter.subset(font)
-    font.flavor = "woff2"
-    written = BytesIO()
-    font.save(written)
+    with TTFont(path, recalcTimestamp=False, lazy=True) as font:
+        cutter = subset.Subsetter(options)
+        cutter.populate(unicodes=characters)
+        cutter.subset(font)
+        font.flavor = "woff2"
+        written = BytesIO()
+        font.save(written)
     return written.getvalue()

@@ -1,0 +1,112 @@
+"""The coverage map in Chromium with the network blocked: every layer shows, toggles, answers the mouse and the search."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from factories.coverage import coverage_content
+from playwright.sync_api import Page, sync_playwright
+
+from gridsvc.maps.coverage import write_coverage_map
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def map_file(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("map") / "coverage.html"
+    write_coverage_map(coverage_content(), out)
+    return out
+
+
+@pytest.fixture
+def opened(map_file):
+    """The page, opened offline, with what it asked for and what went wrong."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        context = browser.new_context(viewport={"width": 1280, "height": 800}, offline=True)
+        page = context.new_page()
+        page.faults, page.asked = [], []
+        page.on("pageerror", lambda error: page.faults.append(str(error)))
+        page.on("console", lambda message: page.faults.append(message.text) if message.type == "error" else None)
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.goto(map_file.as_uri())
+        page.wait_for_function("document.documentElement.getAttribute('data-drawn') !== null")
+        yield page
+        browser.close()
+
+
+def drawn(page: Page) -> set[str]:
+    page.wait_for_timeout(150)
+    return set((page.get_attribute("html", "data-drawn") or "").split())
+
+
+def distinct_colours(page: Page) -> int:
+    """Return how many colours the canvas of the map holds."""
+    return page.evaluate(
+        """() => { const c = document.querySelector('canvas.leaflet-zoom-animated'), seen = new Set();
+        const d = new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer);
+        d.forEach(v => seen.add(v)); return seen.size; }"""
+    )
+
+
+def test_all_layers_show_and_nothing_is_asked_of_the_network(opened):
+    assert drawn(opened) == {
+        "streets", "grids_unified", "grids_security", "grids_social", "grids_urban", "communities", "street_offices", "districts",
+    }  # fmt: skip
+    assert distinct_colours(opened) > 20
+    assert opened.faults == []
+    assert [url for url in opened.asked if not url.startswith(("file:", "data:"))] == []
+
+
+def test_every_layer_can_be_switched_off_and_on(opened):
+    boxes = opened.locator(".leaflet-control-layers-overlays input")
+    assert boxes.count() == 9
+
+    for i in range(boxes.count()):
+        if boxes.nth(i).is_checked():
+            boxes.nth(i).uncheck()
+    assert drawn(opened) == set()
+    assert distinct_colours(opened) == 1
+    for i in range(boxes.count()):
+        boxes.nth(i).check()
+    assert len(drawn(opened)) == 9
+    assert opened.locator(".gs-group").count() == 4
+    assert opened.faults == []
+
+
+def test_search_by_grid_code_finds_and_shows_the_grid(opened):
+    opened.fill("#gs-search", "110101001002003")
+    assert opened.locator("#gs-found li").first.inner_text().startswith("110101001002003")
+
+    opened.press("#gs-search", "Enter")
+
+    panel = opened.locator("#gs-panel")
+    panel.wait_for(state="visible")
+    assert "110101001002003" in panel.inner_text()
+    assert "第2社区" in panel.inner_text()
+    opened.fill("#gs-search", "没有的")
+    assert "没有找到" in opened.locator("#gs-found").inner_text()
+
+
+def test_the_mouse_tells_who_answers_in_every_network(opened):
+    opened.mouse.move(700, 400)
+    opened.mouse.move(705, 405)
+
+    tip = opened.locator(".gs-tip")
+    tip.wait_for(state="visible")
+    text = tip.inner_text()
+    for name in ("统一网格", "治安网格", "治理网格", "单元网格", "社区"):
+        assert name in text
+    opened.mouse.click(705, 405)
+    assert "400 户" in opened.locator("#gs-panel").inner_text()
+    opened.click(".gs-close")
+    assert opened.locator("#gs-panel").is_hidden()
+    assert opened.faults == []
