@@ -47,15 +47,14 @@ def check_encoding(data: bytes, encoding: str, where: str) -> str:
     where
         Names the file (and field) in the message.
     """
-    try:
-        text = data.decode("utf-8-sig" if encoding == "utf-8" else encoding)
-    except UnicodeDecodeError as wrong:
-        raise _refused(data, encoding, where, wrong) from wrong
     if encoding in _GB_FAMILY and _reads_as_chinese(data, "utf-8"):
         raise FileUnreadableError(
             f"{where} was declared {encoding} but its text is UTF-8.", hint="Use --encoding utf-8.", declared=encoding
         )
-    return text
+    try:
+        return data.decode("utf-8-sig" if encoding == "utf-8" else encoding)
+    except UnicodeDecodeError as wrong:
+        raise _refused(data, encoding, where, wrong) from wrong
 
 
 def _reads_as_chinese(data: bytes, encoding: str) -> bool:

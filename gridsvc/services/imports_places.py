@@ -52,7 +52,7 @@ def check_facilities(batch: Batch, uow: UnitOfWork, options: ImportOptions) -> p
     require_geometry(batch, "point", codes)
     kinds = batch.text("kind_code")
     known = set(uow.facilities.kinds()["kind_code"])
-    refuse_unknown(batch, "kind_code", kinds, known, "a facility kind known here; see data/facilities.csv")
+    refuse_unknown(batch, "kind_code", kinds, known, "a facility kind known here; see data/catalogue/facilities.csv")
     refuse_outside_divisions(batch, uow, options)
     frame = pd.DataFrame(
         {"facility_code": codes, "kind_code": kinds, "name": batch.text("name"), "address": batch.text("address")}

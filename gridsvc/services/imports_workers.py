@@ -26,7 +26,7 @@ def check_workers(batch: Batch, uow: UnitOfWork, options: ImportOptions) -> pd.D
         "kind_code",
         kinds,
         set(uow.workers.kinds()["kind_code"]),
-        "a worker kind known here; see data/workers.csv",
+        "a worker kind known here; see data/catalogue/workers.csv",
     )
     divisions = batch.text("division_code")
     stored = uow.divisions.exists(sorted(set(divisions) - {""}), options.at)

@@ -1,0 +1,63 @@
+"""Streets of an OSM file: cut at shared nodes, and only there; buildings and facilities by table."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+from gridsvc.errors import FileUnreadableError
+from gridsvc.formats.osm import read_facility_tags, read_osm
+from gridsvc.resources import content_dir
+
+OSM = """<osm version="0.6">
+ <node id="1" lon="114.250" lat="30.580"/><node id="2" lon="114.251" lat="30.580"/><node id="3" lon="114.252" lat="30.580"/>
+ <node id="4" lon="114.251" lat="30.581"/><node id="5" lon="114.251" lat="30.579"/>
+ <node id="6" lon="114.2505" lat="30.5805"><tag k="shop" v="convenience"/><tag k="name" v="便利店"/></node>
+ <node id="7" lon="114.2512" lat="30.5812"/><node id="8" lon="114.2514" lat="30.5812"/><node id="9" lon="114.2514" lat="30.5814"/>
+ <way id="10"><nd ref="1"/><nd ref="2"/><nd ref="3"/><tag k="highway" v="primary"/><tag k="name" v="民族路"/></way>
+ <way id="11"><nd ref="4"/><nd ref="2"/><tag k="highway" v="footway"/></way>
+ <way id="12"><nd ref="5"/><nd ref="99"/><tag k="highway" v="service"/></way>
+ <way id="13"><nd ref="7"/><nd ref="8"/><nd ref="9"/><nd ref="7"/><tag k="building" v="school"/><tag k="building:levels" v="3"/></way>
+</osm>"""
+
+
+@pytest.fixture
+def extract(tmp_path):
+    path = tmp_path / "town.osm"
+    path.write_text(OSM, encoding="utf-8")
+    return read_osm(path)
+
+
+def test_ways_are_cut_where_they_share_a_node(extract):
+    streets = extract.streets.set_index("street_code")
+
+    assert sorted(streets.index) == ["w10-1", "w10-2", "w11-1"]
+    assert (
+        streets.loc["w10-1", "geometry"].coords[-1] == streets.loc["w11-1", "geometry"].coords[-1] == (114.251, 30.58)
+    )
+    assert (streets.loc["w10-2", "name"], streets.loc["w10-2", "street_class"]) == ("民族路", "primary")
+    assert extract.counts["highway_ways"] == 3  # one leads out of the extract
+
+
+def test_buildings_and_facilities_are_taken_by_their_tags(extract):
+    building, shop = extract.residences.iloc[0], extract.facilities.iloc[0]
+
+    assert (building["residence_code"], building["use"], building["floors"]) == ("w13", "school", 3)
+    assert (shop["facility_code"], shop["kind_code"], shop["name"]) == ("n6", "M101", "便利店")
+
+
+def test_facility_kinds_of_tags_are_in_the_catalogue():
+    with (content_dir("data") / "catalogue" / "facilities.csv").open(encoding="utf-8", newline="") as table:
+        known = {row["code"] for row in csv.DictReader(table)}
+
+    assert set(read_facility_tags().values()) <= known
+
+
+@pytest.mark.parametrize("content", [b"", b"hello"])
+def test_file_that_is_no_osm_is_refused(tmp_path, content):
+    path = tmp_path / "town.osm.pbf"
+    path.write_bytes(content)
+
+    with pytest.raises(FileUnreadableError):
+        read_osm(path)
