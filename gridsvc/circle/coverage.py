@@ -13,7 +13,7 @@ from gridsvc.circle.walk_network import Floats, Ints
 from gridsvc.errors import NotFoundError
 
 QUALIFIED_SHARE = (
-    0.9  # [design] domain rules 7.6: a circle is qualified when 90 % of the people have all required kinds
+    0.9  # our design, no standard says: a circle is qualified when 90 % of the people have all required kinds
 )
 
 
@@ -165,8 +165,9 @@ def circle_coverage(
 
     Notes
     -----
-    Source: domain rules 7.6 (population, household and residence coverage; kind compliance; community coverage). The
-    qualified circle and its 90 % are [design], not from a standard.
+    Population coverage is people whose building is within the limit over all people; household and residence coverage
+    likewise; community coverage is qualified communities over communities, as Beijing reports it. The qualified circle and
+    its 90 % are our design, from no standard.
     """
     people, homes = np.asarray(population, dtype=np.float64), np.asarray(households, dtype=np.float64)
     reached = is_in_time(times_s, standard)

@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import dijkstra
 from gridsvc.circle.walk_network import Attachments, Floats, Ints, WalkNetwork
 from gridsvc.progress import SILENT, Progress
 
-PLANNING_SPEED_M_S = 1.1  # planning default, about 4 km/h: 990 m in 15 minutes (docs/how-to, "walking speeds")
+PLANNING_SPEED_M_S = 1.1  # planning default, about 4 km/h: 990 m in 15 minutes
 CIRCLE_LIMIT_S = 900.0
 
 
