@@ -142,7 +142,9 @@ class GridRepository(Repository):
             "t.network = :network AND t.community_code LIKE :under AND t.valid_from <= :at"
             " AND (t.valid_to IS NULL OR t.valid_to > :at)"
         )
-        same = " AND ".join(f't."{name}" IS NOT DISTINCT FROM s."{name}"' for name in names)
+        # plain equality on the key, which is never NULL, lets the two sets be hashed against each other
+        equals = {name: "=" if name in ("network", "code") else "IS NOT DISTINCT FROM" for name in names}
+        same = " AND ".join(f't."{name}" {sign} s."{name}"' for name, sign in equals.items())
         listed = ", ".join(f'"{name}"' for name in names)
 
         def run(sql: str) -> int:
