@@ -198,6 +198,7 @@ def _cut_by_lanes(
 ) -> tuple[Streets, list[shapely.LineString]]:
     """Return the streets with a lane across every face; lanes that reach no street at all only cut."""
     wet = shapely.union_all([shapely.Polygon(), *(w for _, _, w in ground.water)])
+    open_land = shapely.union_all([shapely.Polygon(), *ground.open_land])
     tree = shapely.STRtree(streets.lines)
     border = shapely.MultiPoint(shapely.get_coordinates(ground.boundary)) if ground.has_fixed_border else None
     lanes: list[shapely.LineString] = []
@@ -211,7 +212,7 @@ def _cut_by_lanes(
                 if not face.buffer(2 * GRID_M).covers(lane):
                     continue
             met = _meetings(lane, tree, streets)
-            if not met or lane.intersects(wet):
+            if not met or lane.intersects(wet) or lane.intersection(open_land).length > 0.3 * lane.length:
                 cuts.append(lane)
                 continue
             lanes += _cut_line(lane, [point for _, point in met])

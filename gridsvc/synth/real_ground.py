@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from gridsvc.errors import GeometryError
 from gridsvc.synth.blocks import GRID_M, close_loose_ends
 from gridsvc.synth.ground import Ground, Streets
+from gridsvc.synth.settlement import NO_WALK
 from gridsvc.synth.street_network import main_component
 
 Geometries = NDArray[np.object_]
@@ -17,6 +18,7 @@ MARGIN_M = 300.0  # streets this far outside are kept, so that ways round the bo
 SMALLEST_PART_M2 = 10_000.0
 _LONGEST_PIECE_M = 200.0
 FAR_FROM_STREETS_M = 170.0
+FAR_FROM_SIDE_STREETS_M = 260.0
 SMALLEST_OPEN_LAND_M2 = 20_000.0
 
 
@@ -50,16 +52,23 @@ def real_ground(boundary: shapely.Geometry, streets: Streets) -> Ground:
         kept,
         cuts=[tie for tie in ties if tie.length > 0],
         centre_xy=_densest(kept.lines[inside], area.centroid),
-        open_land=_open_land(area, kept.lines),
+        open_land=_open_land(area, kept),
     )
 
 
-def _open_land(area: shapely.Geometry, lines: Geometries) -> list[shapely.Geometry]:
-    """Return what lies far from every street: open water, yards, hills, as far as streets can tell.
+def _open_land(area: shapely.Geometry, streets: Streets) -> list[shapely.Geometry]:
+    """Return what lies far from every street with side streets: open water, yards, hills, as far as streets can tell.
 
-    Where that is more than half of the district its streets are not the whole network, and they tell nothing.
+    A main road alone (a bridge, a dyke, an approach) brings no houses; expressways never do. Where open land is more than
+    half of the district its streets are not the whole network, and they tell nothing.
     """
-    reach = shapely.union_all(shapely.buffer(shapely.simplify(lines, 5.0), FAR_FROM_STREETS_M, quad_segs=2))
+    lines = shapely.simplify(streets.lines, 5.0)
+    is_main = np.array([c.removesuffix("_link") == "primary" for c in streets.street_class])
+    is_side = ~is_main & np.array([c not in NO_WALK for c in streets.street_class])
+    side = shapely.union_all(shapely.buffer(lines[is_side], FAR_FROM_STREETS_M, quad_segs=2))
+    around_side = shapely.union_all(shapely.buffer(lines[is_side], FAR_FROM_SIDE_STREETS_M, quad_segs=2))
+    main = shapely.union_all(shapely.buffer(lines[is_main], FAR_FROM_STREETS_M, quad_segs=2))
+    reach = shapely.union(side, shapely.intersection(main, around_side))
     land = [part for part in shapely.get_parts(shapely.difference(area, reach)) if part.area >= SMALLEST_OPEN_LAND_M2]
     return land if sum(part.area for part in land) <= 0.5 * area.area else []
 

@@ -8,7 +8,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from gridsvc.synth.compounds import STYLES, Compound, StreetSide, lay_out
+from gridsvc.synth.compounds import DOOR_M, STYLES, Compound, StreetSide, lay_out
 from gridsvc.synth.street_network import main_component
 
 Floats = NDArray[np.float64]
@@ -33,6 +33,7 @@ LEAST_HOUSEHOLDS, MOST_HOUSEHOLDS = 1050, 2950
 MOST_FLOORS = 33
 HOUSEHOLDS_PER_STAIR = 2
 SMALL_BOX_M = 8.0
+LONE_HOUSE_REACH_M = 600.0
 
 
 def half_width_m(street_class: str) -> float:
@@ -231,10 +232,21 @@ def _lone_house(
         return
     house = Compound(
         buildings=np.array([shapely.box(x - half, y - half, x + half, y + half)], dtype=object),
-        doors=np.array([[x, y + half]]),
+        doors=np.array([[x, y + half + DOOR_M]]),
         uses=["residential"],
         length_m=np.array([2 * half]),
     )
+    near = net.near(shapely.Point(x, y), LONE_HOUSE_REACH_M)
+    near = near[net.can_enter[near]]
+    if len(near):
+        number = near[int(np.argmin(shapely.distance(net.lines[near], shapely.Point(x, y))))]
+        way = shapely.get_coordinates(shapely.shortest_line(shapely.Point(x, y), net.lines[number]))[1] - (x, y)
+        # the door looks towards the street, outside of the house's corners
+        door = np.array([x, y]) + way / np.hypot(*way) * (half * 1.42 + DOOR_M)
+        end = shapely.get_coordinates(shapely.shortest_line(shapely.Point(door), net.lines[number]))[1]
+        house.doors = door.reshape(1, 2)
+        house.paths = np.array([[*door, *end]])
+        house.hits = [(int(number), float(end[0]), float(end[1]))]
     _add(made, house, 8.0, 6.0)
 
 
