@@ -161,8 +161,7 @@ def _metis(graph: BlockGraph, shares: Floats, seed: int) -> Ints:
     options = pymetis.Options(seed=seed % 2**31, contig=1, ufactor=60)
     parts = pymetis.part_graph(
         len(shares),
-        xadj=xadj.tolist(),
-        adjncy=adjncy,
+        pymetis.CSRAdjacency(xadj.tolist(), adjncy),
         vweights=vweights,
         eweights=eweights,
         tpwgts=shares.tolist(),
