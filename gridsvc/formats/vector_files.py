@@ -139,7 +139,7 @@ def _from_geodataframe(name: str, read: pd.DataFrame, crs: str | None) -> FileTa
 def _read_ogr(path: Path, source: Any, what: str, **options: Any) -> pd.DataFrame:
     try:
         # a ring that is not closed cannot be made a geometry; it comes as None and is refused as a row, not as a file
-        return pyogrio.read_dataframe(source, on_invalid="ignore", **options)
+        return pyogrio.read_dataframe(source, on_invalid="ignore", datetime_as_string=True, **options)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, UnicodeDecodeError, ValueError) as wrong:
         raise _broken(path, what, wrong) from wrong
 

@@ -137,7 +137,7 @@ def _coverage(uow: UnitOfWork, own: pd.DataFrame, options: ImportOptions) -> dic
         return {**counts, "is_exact": None, "why": "some of the communities are not drawn"}
     shapes = own["geometry"].to_numpy()
     zone = zone_of(shapes)
-    boundary = to_metric(np.array([shapely.coverage_union_all(drawn.geometry.to_numpy())], dtype=object), zone)[0]
+    boundary = to_metric(np.array([shapely.union_all(drawn.geometry.to_numpy())], dtype=object), zone)[0]
     found = check_partition(boundary, to_metric(shapes, zone))
     return {
         **counts,

@@ -344,3 +344,15 @@ def test_retired_grid_code_is_never_given_again(town, tmp_path):
         import_file(town, "grids", grids_file(tmp_path, frame), datum="file", valid_from=LATER)
 
     assert "retired" in caught.value.rows[0].reason
+
+
+@pytest.mark.parametrize(("number", "error"), [("NaN", ImportRefusedError), ("1e999", FileUnreadableError)])
+def test_geojson_coordinate_that_is_not_finite(town, tmp_path, number, error):
+    properties = '{"source_no": 1, "category_code": "E06001", "reported_at": "2026-02-03T08:30:00+08:00"}'
+    point = f'{{"type": "Point", "coordinates": [{number}, 30.585]}}'
+    path = tmp_path / "f.geojson"
+    path.write_text(
+        f'{{"type": "FeatureCollection", "features": [{{"type": "Feature", "properties": {properties}, "geometry": {point}}}]}}'
+    )
+
+    refused(town, "reports", path, error)
