@@ -212,8 +212,8 @@ var gridsvc = (function () {
     return dot;
   }
 
-  function facts(layer, row) {
-    return data.facts.filter(function (fact) { return layer[fact[0]] && layer[fact[0]][row] !== null && layer[fact[0]][row] !== ""; })
+  function facts(layer, row, known) {
+    return data.facts.filter(function (fact) { return fact[0] !== "community" || !known; }).filter(function (fact) { return layer[fact[0]] && layer[fact[0]][row] !== null && layer[fact[0]][row] !== ""; })
       .map(function (fact) {
         var value = layer[fact[0]][row];
         if (typeof value === "number") value = value.toLocaleString("zh-CN");
@@ -223,6 +223,7 @@ var gridsvc = (function () {
 
   function card(hits, full) {
     var box = element("div", "gs-card");
+    var known = hits.some(function (hit) { return hit.layer.id === "communities"; });
     hits.forEach(function (hit) {
       var head = element("div", "gs-card-head");
       head.appendChild(swatch(hit.layer));
@@ -230,9 +231,7 @@ var gridsvc = (function () {
       head.appendChild(element("span", "gs-code", hit.layer.code[hit.row]));
       head.appendChild(element("span", "", hit.layer.name ? hit.layer.name[hit.row] : ""));
       box.appendChild(head);
-      var lines = facts(hit.layer, hit.row);
-      if (!full) lines = lines.slice(0, 0);
-      lines.forEach(function (line) {
+      (full ? facts(hit.layer, hit.row, known) : []).forEach(function (line) {
         var row = element("div", "gs-fact");
         row.appendChild(element("span", "", line[0]));
         row.appendChild(element("span", "", line[1]));
@@ -242,15 +241,22 @@ var gridsvc = (function () {
     return box;
   }
 
+  function extent(hit) {
+    var box = hit.layer.boxes[hit.row];
+    return (box[2] - box[0]) * (box[3] - box[1]);
+  }
+
+  // the smallest area is filled, the other grids around it are outlined; outlines of whole districts would say nothing
   function mark(hits) {
     if (highlight) highlight.remove();
-    highlight = L.layerGroup(hits.map(function (hit, index) {
-      var rings = hit.layer.rings[hit.row].map(open);
-      var look = data.highlight;
-      return path("polygon", rings, {
-        color: index ? hit.layer.line.color : look.color, weight: look.width, fill: index === 0, fillColor: look.fill_color, fillOpacity: look.fill_opacity
+    var smallest = hits.reduce(function (least, hit) { return extent(hit) < extent(least) ? hit : least; });
+    var look = data.highlight, marked = hits.filter(function (hit) { return hit !== smallest && hit.layer.id.indexOf("grids_") === 0; });
+    highlight = L.layerGroup(marked.concat([smallest]).map(function (hit) {
+      var fill = hit === smallest;
+      return path("polygon", hit.layer.rings[hit.row].map(open), {
+        color: fill ? look.color : hit.layer.line.color, weight: look.width, fill: fill, fillColor: look.fill_color, fillOpacity: look.fill_opacity
       });
-    }).reverse()).addTo(map);
+    })).addTo(map);
     refresh();
   }
 
