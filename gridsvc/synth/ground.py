@@ -12,6 +12,7 @@ from gridsvc.errors import PartitionError
 from gridsvc.progress import SILENT, Progress
 from gridsvc.synth.blocks import GRID_M, faces_of, lane_across, merge_slivers, shared_borders
 from gridsvc.synth.regions import BlockGraph, grow_regions
+from gridsvc.synth.street_network import NO_WALK
 
 Geometries = NDArray[np.object_]
 Ints = NDArray[np.int64]
@@ -173,7 +174,7 @@ def _fine_blocks(
         if len(faces) == 0:
             raise PartitionError("The boundary closes no block.", hint="Check that boundary and streets overlap.")
         is_open = _open_faces(faces, ground)
-        weight = _buildable(faces, is_open, ground)
+        weight = _buildable(faces, is_open, ground, streets)
         heavy = _heavy(weight, shapely.area(faces), communities)
         if len(heavy) == 0:
             break
@@ -267,14 +268,20 @@ def _open_faces(faces: Geometries, ground: Ground) -> NDArray[np.bool_]:
     return is_open
 
 
-def _buildable(faces: Geometries, is_open: NDArray[np.bool_], ground: Ground) -> NDArray[np.float64]:
-    """Return the area of each face one can build on, about: less a margin along its border and less open land."""
+def _buildable(faces: Geometries, is_open: NDArray[np.bool_], ground: Ground, streets: Streets) -> NDArray[np.float64]:
+    """Return the area of each face one can build on, about: less a margin along its border and less open land.
+
+    Nothing where no street that one may walk on touches the face.
+    """
     area = np.maximum(shapely.area(faces) - 9.0 * shapely.length(faces), 0.0)
     tree = shapely.STRtree(faces)
     for land in ground.open_land:
         near = tree.query(land, predicate="intersects")
         area[near] = np.maximum(area[near] - shapely.area(shapely.intersection(faces[near], land)), 0.0)
-    area[is_open] = 0.0
+    walkable = np.array([c not in NO_WALK for c in streets.street_class], dtype=bool)
+    touched = tree.query(streets.lines[walkable], predicate="intersects")[1]
+    reached = np.isin(np.arange(len(faces)), touched)
+    area[is_open | ~reached] = 0.0
     return area
 
 

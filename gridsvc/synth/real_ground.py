@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from gridsvc.errors import GeometryError
 from gridsvc.synth.blocks import GRID_M, close_loose_ends
 from gridsvc.synth.ground import Ground, Streets
-from gridsvc.synth.settlement import NO_WALK
-from gridsvc.synth.street_network import main_component
+from gridsvc.synth.street_network import NO_WALK, main_component
 
 Geometries = NDArray[np.object_]
 

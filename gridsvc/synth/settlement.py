@@ -9,7 +9,7 @@ import shapely
 from numpy.typing import NDArray
 
 from gridsvc.synth.compounds import DOOR_M, STYLES, Compound, StreetSide, lay_out
-from gridsvc.synth.street_network import main_component
+from gridsvc.synth.street_network import NO_WALK, main_component
 
 Floats = NDArray[np.float64]
 Geometries = NDArray[np.object_]
@@ -27,8 +27,6 @@ HALF_WIDTH_M = {
 STREET_CLEAR_M = 3.0
 BORDER_CLEAR_M = 4.0
 SMALLEST_PARCEL_M2 = 420.0
-# nobody may walk there, or (trunk: urban expressways) nobody should have a gate there
-NO_WALK = frozenset({"motorway", "motorway_link", "trunk", "trunk_link"})
 LEAST_HOUSEHOLDS, MOST_HOUSEHOLDS = 1050, 2950
 MOST_FLOORS = 33
 HOUSEHOLDS_PER_STAIR = 2
@@ -129,7 +127,6 @@ def build_community(
     households
         How many the community should have, about; kept within what its houses can hold at `MOST_FLOORS`.
     """
-    made = Settlement()
     parcels = [
         (parcel, block)
         for block, free in zip(blocks, is_open, strict=True)
@@ -137,15 +134,26 @@ def build_community(
         for parcel in parcels_of(block, net, obstacles)
     ]
     parcels.sort(key=lambda pair: (-round(pair[0].area), pair[0].bounds))
+    made = Settlement()
     for rank, (parcel, block) in enumerate(parcels):
         _build_parcel(made, parcel, block, net, _style_name(rank, parcel.area, age, rng), rng)
-    if "residential" not in made.use:
+    for denser in ("high_slab", "old"):
+        if _capacity(made) >= LEAST_HOUSEHOLDS:
+            break
+        # too few homes for a community: build on everything, homes only
+        other = Settlement()
         for parcel, block in parcels:
-            _build_parcel(made, parcel, block, net, "old", rng)
+            _build_parcel(other, parcel, block, net, denser, rng)
+        made = max(made, other, key=_capacity)
     if "residential" not in made.use:
         _lone_house(made, parcels, blocks, net, obstacles)
     _settle(made, households, rng)
     return made
+
+
+def _capacity(made: Settlement) -> float:
+    """Return the most households the homes can hold."""
+    return sum(n for n, use in zip(made.per_floor, made.use, strict=True) if use == "residential") * MOST_FLOORS
 
 
 def _style_name(rank: int, area_m2: float, age: float, rng: np.random.Generator) -> str:

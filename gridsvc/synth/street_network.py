@@ -10,6 +10,9 @@ from scipy.sparse.csgraph import connected_components
 
 Geometries = NDArray[np.object_]
 
+# nobody may walk there, or (trunk: urban expressways) nobody should have a gate there
+NO_WALK = frozenset({"motorway", "motorway_link", "trunk", "trunk_link"})
+
 
 def main_component(lines: Geometries, usable: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return which of the usable lines belong to the largest network that shares end points (by total length)."""

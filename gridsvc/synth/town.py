@@ -21,7 +21,8 @@ from gridsvc.synth.points_of_service import Facilities, place_facilities
 from gridsvc.synth.regions import grow_regions
 from gridsvc.synth.reports import Places, Reports, make_reports, network_of
 from gridsvc.synth.roster import Roster, enlist
-from gridsvc.synth.settlement import NO_WALK, Settlement, StreetNet, build_community, half_width_m
+from gridsvc.synth.settlement import Settlement, StreetNet, build_community, half_width_m
+from gridsvc.synth.street_network import NO_WALK
 
 Geometries = NDArray[np.object_]
 Columns = dict[str, Any]
