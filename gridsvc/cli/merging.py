@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
 
 import click
 
 from gridsvc.bootstrap import open_app
-from gridsvc.cli.terminal import now, print_result, progress
+from gridsvc.cli.instants import at_option
+from gridsvc.cli.terminal import print_result, progress
 from gridsvc.services.merging import merge as merge_networks
 
 
 @click.command()
 @click.argument("code")
-@click.option(
-    "--at",
-    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%z"]),
-    help="Instant from which the net holds; default now.",
-)
+@at_option
 @click.option("--actor", default="cli", show_default=True, help="Who asks, for the audit log.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the result as JSON, with every conflict and the crosswalk."
 )
-def merge(code: str, at, actor: str, as_json: bool) -> None:
+def merge(code: str, at: datetime, actor: str, as_json: bool) -> None:
     """Merge the grids of the three networks under CODE into one net.
 
     Example: gridsvc merge 420103
     """
-    instant = now() if at is None else (at if at.tzinfo else at.astimezone())
     with open_app() as app, app.unit_of_work() as uow, progress(as_json) as shown:
-        result = merge_networks(uow, code, at=instant, actor=actor, progress=shown)
+        result = merge_networks(uow, code, at=at, actor=actor, progress=shown)
         uow.commit()
     if as_json:
         print_result(result, True)

@@ -54,7 +54,7 @@ def make_atoms(community: CommunityInput, rules: DivisionRules, strip_m: float) 
     coarse = enclose(lines, ground)
     standing = Standing.of(blocks, _households_of(blocks, buildings, counted))
     cuts = cut_lines(coarse.faces, _is_within_water(coarse.faces, community.water), standing, rules)
-    fine = enclose(np.concatenate([coarse.lines, cuts]), ground) if len(cuts) else coarse
+    fine = enclose(np.concatenate([coarse.lines, cuts]), ground, closing=False) if len(cuts) else coarse
     return _grouped_faces(fine, community, blocks, belongs & exists, inside, lines, rules)
 
 

@@ -78,8 +78,8 @@ class DivisionRules:
     atom_households: int = 120
     sliver_area_m2: float = 200.0
     sliver_width_m: float = 15.0
-    moves_per_atom: int = 150
-    starts: int = 3
+    moves_per_atom: int = 400
+    starts: int = 5
 
 
 SOURCES: dict[str, str] = {

@@ -49,14 +49,14 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class Enclosures:
-    """Faces, the noded lines between them, and the points they add to the boundary. ``added`` shape: (n, 2)."""
+    """Faces, the noded lines between them (dangling ones left out), and the points they add to the boundary, shape (n, 2)."""
 
     faces: Geometries
     lines: Geometries
     added: Floats
 
 
-def enclose(lines: Geometries, ground: Ground) -> Enclosures:
+def enclose(lines: Geometries, ground: Ground, *, closing: bool = True) -> Enclosures:
     """Return the faces that the lines make of the boundary.
 
     Lines that enclose nothing leave no trace. The faces cover the boundary exactly and share their vertices.
@@ -65,19 +65,22 @@ def enclose(lines: Geometries, ground: Ground) -> Enclosures:
     ----------
     lines
         LineStrings or MultiLineStrings, anywhere. CRS: projected, metric.
+    closing
+        Draw loose ends to the line they miss; not needed again for lines that come from an earlier call.
     """
     noded = _noded(_kept_out(_clipped(lines, ground.inner), ground), ground.rules.snap_m)
-    closers = _closers(noded, ground)
+    closers = _closers(noded, ground) if closing else noded[:0]
     if len(closers):
         noded = _noded(np.concatenate([noded, closers]), ground.rules.snap_m)
     connectors = _connectors(noded, ground)
     feet = shapely.get_coordinates(shapely.get_point(connectors, 1)) if len(connectors) else np.empty((0, 2))
     added = _off_vertices(feet, shapely.get_coordinates(ground.boundary))
     edge = boundary_segments(ground.boundary, added)
-    faces = shapely.get_parts(shapely.polygonize(np.concatenate([noded, connectors, edge])))
+    faces, _, dangles, _ = map(shapely.get_parts, shapely.polygonize_full(np.concatenate([noded, connectors, edge])))
     shapely.prepare(ground.boundary)
     inside = shapely.contains_properly(ground.boundary, shapely.point_on_surface(faces))
-    return Enclosures(faces[inside], noded, added)
+    enclosing = ~np.isin(shapely.to_wkb(noded), shapely.to_wkb(dangles)) if len(dangles) else slice(None)
+    return Enclosures(faces[inside], noded[enclosing], added)
 
 
 def _clipped(lines: Geometries, inner: shapely.Geometry) -> Geometries:
