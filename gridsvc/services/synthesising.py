@@ -96,7 +96,7 @@ def _city_district(number: int, seed: int, as_of: datetime) -> dict[str, pyarrow
     pieces = build_district(
         ground,
         tree,
-        read_recipe(CITY_MEAN_HOUSEHOLDS),
+        read_recipe(CITY_MEAN_HOUSEHOLDS, is_roster_lean=True),
         epsg=PLACE_EPSG,
         as_of=as_of,
         seed=seed * 1000 + number,
@@ -150,7 +150,7 @@ def _info(
 
 
 @lru_cache(maxsize=1)
-def read_recipe(mean_households: float = 1900.0) -> TownRecipe:
+def read_recipe(mean_households: float = 1900.0, *, is_roster_lean: bool = False) -> TownRecipe:
     """Return the recipes of ``data/synth`` and the names of the categories."""
     folder = content_dir("data")
     with (folder / "catalogue" / "categories.csv").open(encoding="utf-8", newline="") as file:
@@ -160,6 +160,7 @@ def read_recipe(mean_households: float = 1900.0) -> TownRecipe:
         json.loads((folder / "synth" / "reports.json").read_text(encoding="utf-8")),
         names,
         mean_households,
+        is_roster_lean,
     )
 
 

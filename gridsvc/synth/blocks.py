@@ -18,7 +18,7 @@ Geometries = NDArray[np.object_]
 GRID_M = 0.01  # lines are snap-rounded to centimetres: far above the rounding of storage, far below a kerb
 LOOSE_END_M = 2.0  # ends that miss a line by less than this are drawing errors and are closed
 SLIVER_AREA_M2 = 1500.0  # faces between two carriageways and at junctions are smaller ...
-SLIVER_WIDTH_M = 22.0  # ... or thinner than this (twice the area over the perimeter is about half the width)
+SLIVER_WIDTH_M = 18.0  # ... or thinner than this: twice the area over the perimeter is about the width
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def merge_slivers(faces: Geometries) -> Geometries:
     """Return the faces with slivers (between carriageways, inside junctions) joined to their longest neighbour."""
     for _ in range(4):
         area, around = shapely.area(faces), shapely.length(faces)
-        sliver = (area < SLIVER_AREA_M2) | (4 * area / around < SLIVER_WIDTH_M)
+        sliver = (area < SLIVER_AREA_M2) | (2 * area / around < SLIVER_WIDTH_M)
         if not sliver.any():
             break
         joined = _join_to_longest(faces, sliver)

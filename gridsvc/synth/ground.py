@@ -187,7 +187,7 @@ def _heavy(weight: NDArray[np.float64], area: NDArray[np.float64], communities: 
     """Return the blocks to cut: too large for one community, or (when blocks are too few) the largest of all."""
     limit = max(LARGEST_SHARE * weight.sum() / communities, 3000.0)
     heavy = np.flatnonzero(weight > limit)
-    missing = 2 * communities - (len(weight) + len(heavy))
+    missing = 3 * communities - (len(weight) + len(heavy))
     if missing > 0:
         order = np.argsort(-np.maximum(weight, 0.2 * area), kind="stable")
         heavy = np.union1d(heavy, order[: min(len(order), missing + len(heavy))])

@@ -21,6 +21,8 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 _EVENING_ROUNDS = 6
+_ATTEMPTS = 8
+_BLOCKS_FOR_METIS = 4  # with fewer blocks per region METIS leaves regions empty (and says so on standard output)
 _METIS_SCALE = 10_000
 
 
@@ -127,7 +129,7 @@ def grow_regions(graph: BlockGraph, shares: Floats, *, blocks_needed: Ints | Non
     Raises
     ------
     PartitionError
-        When there are fewer blocks than needed in all.
+        When there are fewer blocks than needed in all, or no grouping is found.
     """
     shares = np.asarray(shares, dtype=float) / np.sum(shares)
     needed = (
@@ -142,15 +144,53 @@ def grow_regions(graph: BlockGraph, shares: Floats, *, blocks_needed: Ints | Non
         return np.zeros(len(graph.weight), dtype=np.int64)
     graph = graph.connected()
     near = graph.neighbours()
-    region = _metis(graph, shares, seed)
-    _reconnect(region, graph.weight, near, len(shares))
-    _fill_short(region, graph, near, needed)
-    _even_out(region, graph.weight, near, shares, needed)
+    for attempt in range(_ATTEMPTS):
+        is_sparse = len(graph.weight) < _BLOCKS_FOR_METIS * len(shares)
+        region = (
+            _grown(graph, near, shares, seed + attempt)
+            if is_sparse or attempt % 2
+            else _metis(graph, near, shares, seed + attempt)
+        )
+        _reconnect(region, graph.weight, near, len(shares))
+        if _fill_short(region, graph, near, needed):
+            _even_out(region, graph.weight, near, shares, needed)
+            return region
+    raise PartitionError(
+        f"{len(graph.weight)} blocks could not be grouped into {len(shares)} connected regions of at least"
+        f" {int(needed.min())} to {int(needed.max())} blocks.",
+        hint="Give more streets or fewer divisions.",
+    )
+
+
+def _grown(graph: BlockGraph, near: list[dict[int, float]], shares: Floats, seed: int) -> Ints:
+    """Return regions grown from seeds that lie far apart; the region furthest behind its share takes the next block."""
+    rng = np.random.default_rng([seed, 5])
+    count = len(shares)
+    first = int(rng.integers(len(graph.weight)))
+    starts = [first]
+    apart = np.hypot(*(graph.xy - graph.xy[first]).T)
+    while len(starts) < count:
+        apart[starts] = -1.0
+        starts.append(int(np.argmax(apart)))
+        apart = np.minimum(apart, np.hypot(*(graph.xy - graph.xy[starts[-1]]).T))
+    region = np.full(len(graph.weight), -1, dtype=np.int64)
+    region[starts] = np.arange(count)
+    # an empty block still counts for something, so that no region swallows all of them
+    size = graph.weight + max(float(graph.weight.mean()), 1e-9) * 0.05
+    held = size[starts] / np.maximum(shares, 1e-9)
+    fringe = [dict(near[start]) for start in starts]
+    for _ in range(len(graph.weight) - count):
+        open_regions = [k for k in range(count) if any(region[block] < 0 for block in fringe[k])]
+        k = min(open_regions, key=lambda r: (held[r], r))
+        free = [block for block in fringe[k] if region[block] < 0]
+        block = max(free, key=lambda b: (sum(c for o, c in near[b].items() if region[o] == k), -b))
+        region[block] = k
+        held[k] += size[block] / max(shares[k], 1e-9)
+        fringe[k].update(near[block])
     return region
 
 
-def _metis(graph: BlockGraph, shares: Floats, seed: int) -> Ints:
-    near = graph.neighbours()
+def _metis(graph: BlockGraph, near: list[dict[int, float]], shares: Floats, seed: int) -> Ints:
     order = [sorted(links) for links in near]
     top = max(float(graph.link_cost.max(initial=1.0)), 1e-9)
     xadj = np.concatenate([[0], np.cumsum([len(links) for links in order])])
@@ -212,29 +252,37 @@ def _best_neighbour(piece: list[int], region: Ints, near: list[dict[int, float]]
     return min(border, key=lambda k: (-border[k], k))
 
 
-def _fill_short(region: Ints, graph: BlockGraph, near: list[dict[int, float]], needed: Ints) -> None:
-    """Give regions with too few blocks more: blocks of a neighbour with spare ones, or half of the richest region."""
+def _fill_short(region: Ints, graph: BlockGraph, near: list[dict[int, float]], needed: Ints) -> bool:
+    """Give regions with too few blocks more, from neighbours or through them; return whether all have enough."""
     for _ in range(10 * len(region)):
         held = np.bincount(region, minlength=len(needed))
         short = np.flatnonzero(held < needed)
         if len(short) == 0:
-            return
+            return True
         k = int(short[0])
-        if held[k] == 0:
-            donor = int(np.argmax(held - needed))
-            members = np.flatnonzero(region == donor)
-            first = members[np.lexsort((graph.xy[members, 1], graph.xy[members, 0]))]
-            for block in first.tolist():
-                rest = [m for m in members.tolist() if m != block]
-                if len(_pieces(rest, near)) == 1:
-                    region[block] = k
-                    break
-            continue
-        _take_towards(region, near, k, held - needed)
+        moved = (
+            _split_off(region, near, k, held - needed)
+            if held[k] == 0
+            else _take_towards(region, near, k, held - needed)
+        )
+        if not moved:
+            return False
+    return False
 
 
-def _take_towards(region: Ints, near: list[dict[int, float]], short: int, spare: Ints) -> None:
-    """Move one block into region ``short`` along the shortest chain of regions that starts at one with spare blocks."""
+def _split_off(region: Ints, near: list[dict[int, float]], empty: int, spare: Ints) -> bool:
+    """Start an empty region with one block of the region with most to spare, leaving that one connected."""
+    for donor in np.argsort(-spare, kind="stable").tolist():
+        members = np.flatnonzero(region == donor).tolist()
+        for block in members if len(members) > 1 else []:
+            if len(_pieces([m for m in members if m != block], near)) == 1:
+                region[block] = empty
+                return True
+    return False
+
+
+def _take_towards(region: Ints, near: list[dict[int, float]], short: int, spare: Ints) -> bool:
+    """Move one block towards region ``short`` along the shortest chain of regions that starts at one with spare blocks."""
     links: dict[int, set[int]] = {}
     for block, others in enumerate(near):
         for other in others:
@@ -244,12 +292,12 @@ def _take_towards(region: Ints, near: list[dict[int, float]], short: int, spare:
     todo = [short]
     for k in todo:
         if spare[k] > 0 and k != short and _hand_over(region, near, k, back[k]):
-            return
+            return True
         for other in sorted(links.get(k, ())):
             if other not in back:
                 back[other] = k
                 todo.append(other)
-    raise PartitionError(f"Region {short} cannot be given enough blocks.", hint="Give more streets or fewer divisions.")
+    return False
 
 
 def _hand_over(region: Ints, near: list[dict[int, float]], donor: int, taker: int) -> bool:

@@ -26,21 +26,21 @@ class Roster:
 
 
 def enlist(
-    made: Settlement, fallback_xy: tuple[float, float], *, first_number: int, supervisors: int, rng: np.random.Generator
+    made: Settlement, fallback_xy: tuple[float, float], *, first_number: int, is_lean: bool, rng: np.random.Generator
 ) -> Roster:
     """Return the workers of one community, homes inside its houses.
 
     Full-time grid workers (W02) are at least one per 300 households and one more, so that every governance grid can have
-    one of its own. Names are placeholders, phone numbers begin with 000 and can never be dialled.
+    one of its own; ``is_lean`` leaves out most part-time workers (two workers a governance grid, as in Beijing). Names are placeholders, phone numbers begin with 000 and can never be dialled.
     """
     households = int(made.households.sum())
     full_time = -(-households // HOUSEHOLDS_PER_FULL_TIMER) + 1
     wanted = [
         ("W01", 1, 6),
         ("W02", full_time, 1),
-        ("W03", max(2, full_time // 2), 2),
-        ("W05", households // HOUSEHOLDS_PER_MICRO_WORKER, 1),
-        ("W07", supervisors, 4),
+        ("W03", int(rng.random() < 0.6) if is_lean else max(2, full_time // 2), 2),
+        ("W05", 0 if is_lean else households // HOUSEHOLDS_PER_MICRO_WORKER, 1),
+        ("W07", int(rng.random() < 0.4) if is_lean else 1, 4),
     ]
     homes = [b for b, count in zip(made.buildings, made.households.tolist(), strict=True) if count]
     spots = (

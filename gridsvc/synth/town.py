@@ -61,6 +61,7 @@ class TownRecipe:
     report_recipe: Mapping[str, Any]
     category_names: Mapping[str, str]
     mean_households: float = 1900.0
+    is_roster_lean: bool = False
 
 
 @dataclass(slots=True)
@@ -161,7 +162,8 @@ def _build_communities(
     progress.start("communities", len(divisions))
     shapely.prepare(district)
     for k, division in enumerate(divisions):
-        rng = np.random.default_rng([seed, 31, k])
+        # drawn from the code, not the position in the list: two districts of one seed must not share a report's UUID
+        rng = np.random.default_rng([seed, 31, int(division.code)])
         faces = np.flatnonzero(divided.community == k)
         middle = shapes[k].centroid
         away = np.hypot(middle.x - ground.centre_xy[0], middle.y - ground.centre_xy[1]) / radius
@@ -187,7 +189,7 @@ def _build_communities(
             rng=rng,
         )
         spot = shapes[k].point_on_surface()
-        roster = enlist(settlement, (spot.x, spot.y), first_number=first_worker, supervisors=1, rng=rng)
+        roster = enlist(settlement, (spot.x, spot.y), first_number=first_worker, is_lean=recipe.is_roster_lean, rng=rng)
         first_worker += len(roster.name)
         codes = [f"{division.code}W{i + 1:03d}" for i in range(len(roster.name))]
         use = np.array(settlement.use, dtype=object)
