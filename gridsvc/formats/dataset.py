@@ -124,6 +124,11 @@ class Dataset:
         path = self.folder / FILES[kind][0]
         return path if path.is_file() else None
 
+    def rows(self, kind: str) -> int:
+        """Return how many rows the file of ``kind`` holds, 0 when there is none; a town may have no water."""
+        path = self.path_of(kind)
+        return pq.read_metadata(path).num_rows if path else 0
+
     def frame(self, kind: str) -> pandas.DataFrame:
         """Return the rows of ``kind``: a GeoDataFrame in EPSG:4326, for reports a plain frame.
 

@@ -108,7 +108,8 @@ def run_main_job(
         out_dir.mkdir(parents=True, exist_ok=True)
         path = out_dir / f"coverage-{district}.html"
         with _timed(summary, "map") as counts, app.unit_of_work() as uow:
-            written = write_coverage(uow, district, at=max(as_of, now), out=path)
+            sources = [f"{s['what']}：{s['source']}（{s['licence']}）" for s in dataset.info.get("sources", ())]
+            written = write_coverage(uow, district, at=max(as_of, now), out=path, sources=sources, progress=progress)
             counts.update(file=path.name, bytes=written.bytes)
         summary.files.append(str(path))
     return summary
@@ -118,7 +119,8 @@ def _import_files(app: App, dataset: Dataset, summary: Summary, as_of: datetime,
     with _timed(summary, "import") as counts:
         for kind in IMPORT_ORDER:
             path = dataset.path_of(kind)
-            if path is None:
+            if path is None or not dataset.rows(kind):
+                counts[kind] = 0
                 continue
             with app.unit_of_work() as uow:
                 result = import_file(uow, kind, path, datum=dataset.info["datum"], valid_from=as_of, progress=progress)
