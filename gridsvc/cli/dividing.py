@@ -18,6 +18,7 @@ from gridsvc.services.dividing import divide as divide_division
 @click.option("--kind", type=click.Choice(KINDS), help="Put only this kind in force; default both.")
 @click.option("--draft", is_flag=True, help="Leave the redraws as drafts instead of putting them in force.")
 @at_option
+@click.option("--dry-run", is_flag=True, help="Compute and check everything, store nothing.")
 @click.option(
     "--processes", type=click.IntRange(1, 64), default=2, show_default=True, help="Communities divided side by side."
 )
@@ -25,7 +26,15 @@ from gridsvc.services.dividing import divide as divide_division
 @click.option("--actor", default="cli", show_default=True, help="Who asks, for the audit log.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def divide(
-    code: str, kind: str | None, draft: bool, at: datetime, processes: int, seed: int, actor: str, as_json: bool
+    code: str,
+    kind: str | None,
+    draft: bool,
+    at: datetime,
+    dry_run: bool,
+    processes: int,
+    seed: int,
+    actor: str,
+    as_json: bool,
 ) -> None:
     """Divide the communities under CODE into unit grids and governance grids.
 
@@ -36,5 +45,6 @@ def divide(
         result = divide_division(
             uow, code, at=at, actor=actor, kinds=kinds, processes=processes, draft=draft, seed=seed, progress=shown
         )
-        uow.commit()
+        if not dry_run:
+            uow.commit()
     print_result(result, as_json)

@@ -90,7 +90,7 @@ _METIS_ATOMS_PER_GROUP = 10
 def _started(task: Task, count: int, seed: int) -> Integers:
     """Return a contiguous grouping to anneal from, every group non-empty."""
     if len(task.weight) >= _METIS_ATOMS_PER_GROUP * count:
-        return _metis(task, count, seed)
+        return metis_start(task, count, seed)
     neighbours = task.neighbours
     share = task.area_m2 / task.area_m2.sum()
     weight = task.weight / max(float(task.weight.sum()), 1e-9) + 0.01 * share
@@ -146,7 +146,7 @@ def _grown(count: int, seed: int, start: NDArray, ids: NDArray, bond: NDArray, w
     return labels
 
 
-def _metis(task: Task, count: int, seed: int) -> Integers:
+def metis_start(task: Task, count: int, seed: int) -> Integers:
     """Return a contiguous k-way start: balanced weights, cuts along lines cheap."""
     neighbours = task.neighbours
     shared = neighbours.shared_m

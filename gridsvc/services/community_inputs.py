@@ -61,32 +61,53 @@ def read_area(uow: UnitOfWork, code: str, at: datetime) -> Area:
 
 
 def _inputs(uow: UnitOfWork, code: str, drawn: gpd.GeoDataFrame, epsg: int) -> list[CommunityInput]:
-    boundaries = [_plain(shape) for shape in to_metric(drawn.geometry.to_numpy(), epsg)]
     margin_deg = _MARGIN_M / 80_000
     west, south, east, north = drawn.total_bounds
     bbox = (west - margin_deg, south - margin_deg, east + margin_deg, north + margin_deg)
-    streets = uow.streets.list(bbox)
+    return community_inputs(
+        drawn,
+        epsg,
+        streets=uow.streets.list(bbox),
+        barriers=uow.barriers.list(bbox),
+        water=uow.water.list(bbox),
+        residences=uow.residences.list(prefix=code[:_DISTRICT_DIGITS]),
+    )
+
+
+def community_inputs(
+    communities: gpd.GeoDataFrame,
+    epsg: int,
+    *,
+    streets: gpd.GeoDataFrame,
+    barriers: gpd.GeoDataFrame,
+    water: gpd.GeoDataFrame,
+    residences: gpd.GeoDataFrame,
+) -> list[CommunityInput]:
+    """Return the input of each community, in the projected system ``epsg``, from frames in EPSG:4490.
+
+    Streets on bridges and in tunnels (layer other than 0) and those no border can follow are left out. A building on a
+    border obstructs on both sides and counts once, in the ``community_code`` its row carries.
+    """
     followed = (streets["layer"].to_numpy() == 0) & ~streets["street_class"].isin(STREETS_NOT_FOLLOWED).to_numpy()
-    residences = uow.residences.list(prefix=code[:_DISTRICT_DIGITS])
-    near = {
+    around = {
         "streets": _Layer(streets.geometry.to_numpy()[followed], epsg),
-        "barriers": _Layer(uow.barriers.list(bbox).geometry.to_numpy(), epsg),
-        "water": _Layer(uow.water.list(bbox).geometry.to_numpy(), epsg),
+        "barriers": _Layer(barriers.geometry.to_numpy(), epsg),
+        "water": _Layer(water.geometry.to_numpy(), epsg),
     }
     buildings = _Layer(residences.geometry.to_numpy(), epsg)
     community_of = residences["community_code"].to_numpy(dtype=object)
     households = residences["households"].to_numpy(dtype=np.int64)
     population = residences["population"].to_numpy(dtype=np.int64)
     found = []
-    for community, boundary in zip(drawn["code"], boundaries, strict=True):
-        here = buildings.near(boundary, 0.0)
-        # a building on a border counts once, in the community the store put it in
+    for community, shape in zip(communities["code"], to_metric(communities.geometry.to_numpy(), epsg), strict=True):
+        boundary = _plain(shape)
+        here = buildings.standing_in(boundary)
         own = community_of[here] == community
         found.append(
             CommunityInput(
                 code=community,
                 boundary=boundary,
-                **{name: layer.shapes[layer.near(boundary, _MARGIN_M)] for name, layer in near.items()},
+                **{name: layer.shapes[layer.around(boundary)] for name, layer in around.items()},
                 buildings=buildings.shapes[here],
                 households=np.where(own, households[here], 0),
                 population=np.where(own, population[here], 0),
@@ -102,14 +123,15 @@ class _Layer:
         self.shapes = to_metric(shapes, epsg) if len(shapes) else np.empty(0, dtype=object)
         self.tree = shapely.STRtree(self.shapes)
 
-    def near(self, boundary: shapely.Geometry, margin_m: float) -> NDArray[np.int64]:
-        """Return the positions of the geometries whose box meets the boundary (margin 0) or its box widened, in input order."""
-        if margin_m == 0.0:
-            return np.sort(self.tree.query(boundary, predicate="intersects"))
+    def standing_in(self, boundary: shapely.Geometry) -> NDArray[np.int64]:
+        """Return the positions of the geometries that touch the community, in input order."""
+        return np.sort(self.tree.query(boundary, predicate="intersects"))
+
+    def around(self, boundary: shapely.Geometry) -> NDArray[np.int64]:
+        """Return the positions of the geometries whose box meets the community's box widened by the margin, in input order."""
         west, south, east, north = boundary.bounds
-        return np.sort(
-            self.tree.query(shapely.box(west - margin_m, south - margin_m, east + margin_m, north + margin_m))
-        )
+        m = _MARGIN_M
+        return np.sort(self.tree.query(shapely.box(west - m, south - m, east + m, north + m)))
 
 
 def _plain(shape: shapely.Geometry) -> shapely.Geometry:

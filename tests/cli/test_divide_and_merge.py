@@ -1,0 +1,84 @@
+"""``gridsvc divide`` and ``gridsvc merge`` through the real entry point, dry, twice, and refused."""
+
+import json
+import sys
+from datetime import UTC, datetime
+
+import pytest
+
+from gridsvc.cli.main import main
+from tests.factories.undivided_district import DISTRICT, codes, put_district
+
+pytestmark = pytest.mark.postgis
+
+AT = ("--at", "2026-01-01T00:00:00+00:00")
+
+
+@pytest.fixture(scope="module")
+def town(postgis_server, template_database):
+    from gridsvc.store.engine import make_engine
+    from gridsvc.store.unit_of_work import UnitOfWork
+
+    name = f"{template_database}_divide_cli"
+    url = postgis_server.create(name, template_database)
+    engine = make_engine(url)
+    with UnitOfWork(engine) as uow:
+        put_district(uow, datetime(2026, 1, 1, tzinfo=UTC), columns=2, rows=1)
+        uow.commit()
+    engine.dispose()
+    yield url
+    postgis_server.drop(name)
+
+
+@pytest.fixture
+def gridsvc(town, monkeypatch, capsys):
+    """Run the entry point in this process; return exit status, standard output and standard error."""
+    monkeypatch.setenv("GRIDSVC_DATABASE_URL", town)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["gridsvc", *arguments])
+        try:
+            main()
+            status = 0
+        except SystemExit as end:
+            status = end.code or 0
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def test_divide_then_merge_each_dry_and_twice(gridsvc):
+    assert gridsvc("merge", DISTRICT, *AT)[::2] == (
+        1,
+        f"gridsvc: {DISTRICT} has no unit grids at 2026-01-01T00:00:00+00:00. Divide it first: gridsvc divide {DISTRICT}.\n",
+    )
+    dry = json.loads(gridsvc("divide", DISTRICT, *AT, "--dry-run", "--json")[1])
+    first = json.loads(gridsvc("divide", DISTRICT, *AT, "--json")[1])
+    second = json.loads(gridsvc("divide", DISTRICT, *AT, "--json")[1])
+
+    assert dry["inserted"] == first["inserted"] == first["unit_grids"] + first["governance_grids"]
+    assert (first["gap_area_m2"], first["overlap_area_m2"], first["buildings_cut"]) == (0, 0, 0)
+    assert (second["inserted"], second["retired"], second["redraws"]) == (0, 0, {})
+
+    assert (
+        json.loads(gridsvc("merge", DISTRICT, *AT, "--dry-run", "--json")[1])["inserted"] == first["governance_grids"]
+    )
+    merged = json.loads(gridsvc("merge", DISTRICT, *AT, "--json")[1])
+    assert (merged["grids"], merged["parcels"]) == (first["governance_grids"], first["unit_grids"])
+    status, printed, _ = gridsvc("merge", DISTRICT, *AT)
+    assert (status, "unchanged" in printed) == (0, True)
+
+
+def test_one_community_and_one_kind(gridsvc):
+    gridsvc("divide", DISTRICT, *AT)
+    status, printed, _ = gridsvc("divide", codes(2, 1)[0], "--kind", "unit", *AT)
+
+    assert status == 0
+    assert "gap area m2" in printed
+
+
+def test_unknown_and_misspelt_are_refused(gridsvc):
+    assert gridsvc("divide", "110101", *AT)[0] == 1
+    assert gridsvc("divide", DISTRICT, "--kind", "block")[0] == 2
+    assert "Example: gridsvc divide" in gridsvc("divide", "--help")[1]
+    assert "Example: gridsvc merge" in gridsvc("merge", "--help")[1]
