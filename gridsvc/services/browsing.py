@@ -143,6 +143,11 @@ def extent(uow: UnitOfWork, *, at: datetime) -> dict[str, Any] | None:
     return Listings(uow.connection, uow.scope).extent(at=at)
 
 
+def list_circle_runs(uow: UnitOfWork) -> list[str]:
+    """Return the codes of the divisions in scope that a service circle was computed for, in order."""
+    return Listings(uow.connection, uow.scope).circle_divisions()
+
+
 def search(uow: UnitOfWork, words: str, *, at: datetime, limit: int = 20) -> list[dict[str, Any]]:
     """Return divisions and grids whose code begins with ``words`` or whose name contains it, best first."""
     return Listings(uow.connection, uow.scope).search(words, at=at, limit=limit)

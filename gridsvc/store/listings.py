@@ -90,6 +90,11 @@ class Listings(Repository):
         )
         return [dict(row) for row in rows.mappings()]
 
+    def circle_divisions(self) -> list[str]:
+        """Return the codes of the divisions with a run of the service circle, in order."""
+        statement = text("SELECT DISTINCT division_code FROM circle_runs WHERE division_code LIKE :scope ORDER BY 1")
+        return list(self.connection.execute(statement, {"scope": like_pattern(self.scope)}).scalars())
+
     def extent(self, *, at: datetime) -> dict[str, Any] | None:
         """Return the topmost division in scope that has a boundary: code, name, level and bounds; None when there is none."""
         found = self._rows("extent", {"scope": like_pattern(self.scope), "at": at})

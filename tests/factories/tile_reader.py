@@ -69,7 +69,7 @@ def layer_names(tile: bytes) -> list[str]:
 
 def features(tile: bytes) -> list[dict]:
     """Return the tags of every feature of a tile's first layer, with ``id`` and ``points`` (tile units)."""
-    layer = [v for n, v in _fields(tile) if n == 3][0]
+    layer = next(v for n, v in _fields(tile) if n == 3)
     keys = [v.decode() for n, v in _fields(layer) if n == 3]
     values = [_value(v) for n, v in _fields(layer) if n == 4]
     found = []

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
+from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, current_app, render_template, request, url_for
 
@@ -17,6 +20,8 @@ from gridsvc.web.pages.map_texts import map_texts
 from gridsvc.web.parameters import At
 from gridsvc.web.routing import read_query
 
+_FONT = "vendor/noto-sans-sc"
+
 command_centre = Blueprint("command_centre", __name__)
 
 
@@ -24,6 +29,22 @@ command_centre = Blueprint("command_centre", __name__)
 def map_definition() -> dict[str, Any]:
     """Return the layers, colours and legends of every map (``maps/layers.json``)."""
     return json.loads((content_dir("maps") / "layers.json").read_text(encoding="utf-8"))
+
+
+def font_faces() -> list[dict[str, Any]]:
+    """Return the files of the vendored Chinese font and the characters in each, so that labels load only what they need."""
+    return [
+        {"url": url_for("static", filename=f"{_FONT}/{name}", _external=True), "unicode-range": list(characters)}
+        for name, characters in _font_files()
+    ]
+
+
+@cache
+def _font_files() -> tuple[tuple[str, tuple[str, ...]], ...]:
+    style_sheet = Path(current_app.static_folder or "") / _FONT / "400.css"
+    text = style_sheet.read_text(encoding="utf-8") if style_sheet.is_file() else ""
+    faces = re.findall(r"url\(\./(files/[^)]+\.woff2)\).*?unicode-range:\s*([^;]+);", text, re.DOTALL)
+    return tuple((name, tuple(part.strip() for part in characters.split(","))) for name, characters in faces)
 
 
 @command_centre.get("/")
@@ -34,14 +55,21 @@ def show() -> Response:
     with open_uow() as uow:
         extent = browsing.extent(uow, at=at)
         networks = browsing.list_networks(uow)
+        circle_runs = browsing.list_circle_runs(uow)
+    local = at.astimezone(ZoneInfo(current_app.config["GRIDSVC_TIMEZONE"]))
+    offset = local.strftime("%z")
     settings = {
         "at": instant_text(query.at) if query.at else None,
         "shownAt": instant_text(at),
+        "shownLocal": local.strftime("%Y-%m-%dT%H:%M"),
+        "utcOffset": f"{offset[:3]}:{offset[3:]}",
         "timezone": current_app.config["GRIDSVC_TIMEZONE"],
         "language": html_language(),
         "extent": extent,
         "networks": networks,
+        "circleRuns": circle_runs,
         "map": map_definition(),
+        "fontFaces": font_faces(),
         "texts": map_texts(),
         "urls": {
             "api": "/api/v1",

@@ -36,7 +36,7 @@ class TileQuery(At):
     tag="tiles",
     query=TileQuery,
     answers={
-        200: Answer("Mapbox Vector Tile 2, one layer named as in the path.", None, MVT),
+        200: Answer("Mapbox Vector Tile 2: a layer named as in the path; divisions also have NAME_labels, one point each.", None, MVT),
         204: Answer("Nothing is drawn there."),
         304: Answer("The tile you hold is still right."),
     },

@@ -1,0 +1,269 @@
+// The command centre's page: the map, the list beside it, and what happens between the two.
+
+import * as maplibre from "../vendor/maplibre-gl/maplibre-gl.mjs";
+import { FeatureCard } from "./feature_card.js";
+import { ShownLayers, showLayerSwitch } from "./layer_switch.js";
+import { NETWORK_LAYERS, buildStyle } from "./map_style.js";
+import { startSearch } from "./place_search.js";
+import { ask } from "./server.js";
+import { SidePanel } from "./side_panel.js";
+
+const settings = JSON.parse(document.getElementById("settings").textContent);
+const { texts, urls } = settings;
+// what lies over the map at its edges. Unit: CSS pixels
+const ROOM = matchMedia("(min-width: 900px)").matches ? { top: 60, bottom: 50, left: 40, right: 250 } : 24;
+const EMPTY = { type: "FeatureCollection", features: [] };
+const shown = new ShownLayers();
+const notice = document.getElementById("notice");
+let map = null;
+let parts = {};
+let tool = "select";
+
+function tell(text, isError = false) {
+  notice.textContent = text;
+  notice.hidden = !text;
+  notice.classList.toggle("is-error", isError);
+}
+
+const tellError = (error) => error.name !== "AbortError" && tell(texts.error.replace("{detail}", error.message), true);
+
+// --- the map -------------------------------------------------------------------------------------
+
+function startMap() {
+  maplibre.setWorkerUrl(new URL(urls.worker, location.href).href);
+  const { style, parts: made } = buildStyle(settings, (id) => shown.has(id));
+  parts = made;
+  const reach = settings.extent;
+  const started = new maplibre.Map({
+    container: "map",
+    style,
+    hash: true,
+    bounds: reach ? [[reach.min_lon, reach.min_lat], [reach.max_lon, reach.max_lat]] : [[73, 18], [135, 54]],
+    fitBoundsOptions: { padding: ROOM },
+    localIdeographFontFamily: false,
+    attributionControl: false,
+    dragRotate: false,
+    pitchWithRotate: false,
+    maxZoom: 20,
+    fadeDuration: 120,
+  });
+  started.touchZoomRotate.disableRotation();
+  started.addControl(new maplibre.NavigationControl({ showCompass: false }), "bottom-right");
+  started.addControl(new maplibre.ScaleControl({ maxWidth: 130 }), "bottom-left");
+  started.addControl(new maplibre.AttributionControl({ customAttribution: texts.attribution, compact: false }), "bottom-right");
+  started.on("error", (event) => event.error && tellTileError(event.error));
+  started.on("click", onClick);
+  started.on("mousemove", onMove);
+  return started;
+}
+
+function tellTileError(error) {
+  if (error.name === "AbortError") return;
+  tell(error.status === 503 || error.message === "Failed to fetch" ? texts.offline : texts.error.replace("{detail}", error.message), true);
+}
+
+function bounds(row) {
+  return row.min_lon === null ? null : [[row.min_lon, row.min_lat], [row.max_lon, row.max_lat]];
+}
+
+function fly(row, maxZoom = 17) {
+  const box = bounds(row);
+  if (box && map) map.fitBounds(box, { padding: ROOM, maxZoom, duration: 600 });
+}
+
+function draw(source, data) {
+  map?.getSource(source)?.setData(data);
+}
+
+// --- choosing ------------------------------------------------------------------------------------
+
+async function openGrid(network, code, { move = true } = {}) {
+  try {
+    const grid = await ask(`${urls.api}/grids/${code}`, { network, at: settings.at });
+    draw("chosen", grid);
+    card.grid(grid.properties);
+    panel.choose(code);
+    if (move) {
+      const points = grid.geometry.coordinates.flat(2);
+      const [lons, lats] = [points.map((p) => p[0]), points.map((p) => p[1])];
+      fly({ min_lon: Math.min(...lons), min_lat: Math.min(...lats), max_lon: Math.max(...lons), max_lat: Math.max(...lats) });
+    }
+  } catch (error) {
+    tellError(error);
+  }
+}
+
+async function chooseDivision(row) {
+  fly(row);
+  card.hide();
+  try {
+    draw("chosen", await ask(`${urls.api}/divisions/${row.code}`, { at: settings.at }));
+  } catch (error) {
+    tellError(error);
+  }
+}
+
+let categories = null;
+
+async function openReport(id) {
+  try {
+    const report = await ask(`${urls.api}/reports/${id}`);
+    categories ??= ask(`${urls.api}/categories`);
+    const known = (await categories).categories.find((one) => one.code === report.category_code);
+    const name = known ? (settings.language === "en" ? known.name_en || known.name_zh : known.name_zh) : report.category_code;
+    draw("chosen", EMPTY);
+    card.report(report, name);
+  } catch (error) {
+    tellError(error);
+  }
+}
+
+async function locateHere({ lng, lat }) {
+  draw("spot", { type: "Feature", geometry: { type: "Point", coordinates: [lng, lat] }, properties: {} });
+  try {
+    card.located(await ask(`${urls.api}/locate`, { lon: lng, lat, datum: "cgcs2000", at: settings.at }));
+    tell("");
+  } catch (error) {
+    tellError(error);
+  }
+}
+
+async function circleFrom({ lng, lat }) {
+  draw("spot", { type: "Feature", geometry: { type: "Point", coordinates: [lng, lat] }, properties: {} });
+  tell(texts.loading);
+  try {
+    const areas = await ask(`${urls.api}/circle/isochrone`, { lon: lng, lat, datum: "cgcs2000", minutes: "5,10,15", at: settings.at });
+    draw("circle", areas);
+    const sizes = areas.features.map((area) => [`${area.properties.minutes} ${texts.minutes}`, area.geometry.coordinates.length ? "●" : "–"]);
+    card.plain(texts.circle, texts.circleFrom, sizes);
+    tell("");
+  } catch (error) {
+    draw("circle", EMPTY);
+    tellError(error);
+  }
+}
+
+function visible(ids) {
+  return ids.flatMap((id) => parts[id] ?? []).filter((id) => map.getLayer(id) && map.getLayoutProperty(id, "visibility") !== "none");
+}
+
+function near(point, ids, reach = 4) {
+  const layers = visible(ids).filter((id) => !id.endsWith("-label"));
+  const box = [[point.x - reach, point.y - reach], [point.x + reach, point.y + reach]];
+  return layers.length ? map.queryRenderedFeatures(box, { layers }) : [];
+}
+
+function at(point, ids) {
+  const layers = visible(ids).filter((id) => id.endsWith("-fill"));
+  return layers.length ? map.queryRenderedFeatures(point, { layers }) : [];
+}
+
+function onClick(event) {
+  tell("");
+  if (tool === "locate") return locateHere(event.lngLat);
+  if (tool === "circle") return circleFrom(event.lngLat);
+  const [sign] = near(event.point, ["reports", "workers", "facilities"]);
+  if (sign) return openSign(sign);
+  const [grid] = at(event.point, NETWORK_LAYERS);
+  if (grid && map.getZoom() >= 14) return openGrid(grid.layer.source.replace("grids_", ""), grid.properties.code, { move: false });
+  const deeper = map.getZoom() < 12.5 ? ["street_offices", "districts"] : ["communities", "street_offices", "districts"];
+  const found = deeper.map((id) => at(event.point, [id])[0]).find(Boolean);
+  if (found) return panel.show(found.properties.code);
+  return grid ? openGrid(grid.layer.source.replace("grids_", ""), grid.properties.code, { move: false }) : undefined;
+}
+
+function openSign(feature) {
+  const { properties, source } = feature;
+  if (source === "reports" && properties.report_id) return openReport(properties.report_id);
+  if (source === "reports") {
+    map.easeTo({ center: feature.geometry.coordinates, zoom: Math.max(14, map.getZoom() + 1.5) });
+    return card.plain(texts.reportsHere, texts[properties.network] ?? properties.network, [[texts.reports, String(properties.reports)]]);
+  }
+  if (source === "workers") return openGrid(properties.network, properties.grid_code, { move: false });
+  const kind = settings.language === "en" ? properties.kind_en : properties.kind_zh;
+  return card.plain(properties.name || kind || texts.facility, kind, [[texts.code, properties.facility_code], [texts.kind, properties.kind_code]]);
+}
+
+function onMove(event) {
+  const pointing = tool !== "select" || near(event.point, ["reports", "workers", "facilities"]).length > 0;
+  document.getElementById("map").classList.toggle("is-pointing", pointing);
+}
+
+function choose(name) {
+  tool = name;
+  for (const button of document.querySelectorAll("[data-tool]")) button.setAttribute("aria-pressed", button.dataset.tool === name);
+  if (name === "select") {
+    draw("spot", EMPTY);
+    draw("circle", EMPTY);
+  }
+  tell(name === "locate" ? texts.locateNow : name === "circle" ? texts.circleNow : "");
+}
+
+// --- what colours the communities ----------------------------------------------------------------
+
+async function loadCompliance() {
+  for (const code of settings.circleRuns) {
+    try {
+      const run = await ask(`${urls.api}/circle/coverage`, { division: code });
+      for (const [community, { compliance }] of Object.entries(run.coverage.communities)) {
+        panel.compliance[community] = compliance;
+        map?.setFeatureState({ source: "communities", sourceLayer: "communities", id: Number(community) }, { compliance });
+      }
+    } catch (error) {
+      tellError(error);
+    }
+  }
+}
+
+// --- the instant shown ---------------------------------------------------------------------------
+
+function startInstant() {
+  const shownAt = document.getElementById("shown-at");
+  const language = settings.language === "en" ? "en-GB" : "zh-CN";
+  shownAt.dateTime = settings.shownAt;
+  shownAt.textContent = new Date(settings.shownAt).toLocaleString(language, { timeZone: settings.timezone, dateStyle: "long", timeStyle: "short" });
+  const box = document.getElementById("at");
+  box.value = settings.shownLocal;
+  box.addEventListener("change", () => {
+    if (!box.value) return;
+    const address = new URL(location.href);
+    address.searchParams.set("at", `${box.value}:00${settings.utcOffset}`);
+    location.assign(address);
+  });
+  document.getElementById("now").addEventListener("click", () => {
+    const address = new URL(location.href);
+    address.searchParams.delete("at");
+    location.assign(address);
+  });
+}
+
+// --- beginning -----------------------------------------------------------------------------------
+
+const card = new FeatureCard(settings, { open: (network, code) => openGrid(network, code), close: () => draw("chosen", EMPTY) });
+const panel = new SidePanel(settings, { go: chooseDivision, open: (network, code) => openGrid(network, code) });
+
+try {
+  map = startMap();
+} catch {
+  tell(texts.noWebgl, true);
+}
+// for tests and for people who look inside with the browser's tools
+window.gridsvcMap = map;
+
+startInstant();
+startSearch(settings, (hit) => {
+  if (hit.kind === "grid") {
+    panel.show(hit.code.slice(0, 12), { fly: false }).then(() => openGrid(hit.network, hit.code));
+  } else {
+    panel.show(hit.code);
+  }
+});
+for (const button of document.querySelectorAll("[data-tool]")) button.addEventListener("click", () => choose(button.dataset.tool));
+const zoomed = showLayerSwitch(document.getElementById("layer-list"), settings, shown, (id, isShown) => {
+  for (const part of parts[id] ?? []) map?.setLayoutProperty(part, "visibility", isShown ? "visible" : "none");
+});
+map?.on("zoomend", () => zoomed(map.getZoom()));
+map?.on("load", () => zoomed(map.getZoom()));
+const whenDrawn = map ? new Promise((resolve) => map.once("load", resolve)) : Promise.resolve();
+whenDrawn.then(loadCompliance);
+panel.begin(settings.extent?.code ?? "");

@@ -1,0 +1,162 @@
+// The card of what was chosen on the map: a grid with who answers for it, a report, a place with the grids of all networks.
+
+import { element } from "./elements.js";
+import { networkColours } from "./map_style.js";
+
+export class FeatureCard {
+  constructor(settings, { open, close }) {
+    this.settings = settings;
+    this.texts = settings.texts;
+    this.open = open;
+    this.close = close;
+    this.place = document.getElementById("card");
+    this.colours = networkColours(settings.map);
+    this.number = new Intl.NumberFormat(settings.language === "en" ? "en" : "zh-CN");
+    this.place.addEventListener("keydown", (event) => event.key === "Escape" && this.hide());
+  }
+
+  hide() {
+    this.place.hidden = true;
+    this.close();
+  }
+
+  fill(title, sub, ...content) {
+    const button = element("button", { type: "button", class: "close", "aria-label": this.texts.close, onclick: () => this.hide() }, "×");
+    this.place.replaceChildren(button, element("h2", {}, title), sub ? element("p", { class: "sub" }, sub) : "", ...content.filter(Boolean));
+    this.place.hidden = false;
+  }
+
+  say(text) {
+    this.fill(text, "");
+  }
+
+  facts(pairs) {
+    const known = pairs.filter(([, value]) => value !== null && value !== undefined && value !== "");
+    return element("dl", {}, known.map(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
+  }
+
+  when(instant) {
+    const language = this.settings.language === "en" ? "en-GB" : "zh-CN";
+    return new Date(instant).toLocaleString(language, { timeZone: this.settings.timezone, dateStyle: "medium", timeStyle: "short" });
+  }
+
+  network(code) {
+    return this.texts[code] ?? code;
+  }
+
+  swatch(network) {
+    const square = element("i", { class: "swatch" });
+    square.style.background = this.colours[network] ?? "#64748b";
+    return square;
+  }
+
+  workers(workers) {
+    if (!workers.length) return element("p", { class: "sub" }, this.texts.nobody);
+    return element(
+      "div",
+      {},
+      workers.map((worker) =>
+        element(
+          "div",
+          { class: "row" },
+          element("span", { class: "tag" }, this.texts[worker.role] ?? worker.role),
+          element("span", {}, worker.name, " ", element("small", {}, [worker.worker_code, worker.phone_masked].filter(Boolean).join(" · "))),
+        ),
+      ),
+    );
+  }
+
+  /** A grid as /api/v1/grids/{code} answers it. */
+  grid(grid) {
+    const inside = [grid.district_name, grid.street_name, grid.community_name].filter(Boolean).join(" › ");
+    const responsible = Object.entries(grid.responsible ?? {});
+    this.fill(
+      `${this.network(grid.network)} · ${grid.code}`,
+      [grid.name, inside].filter(Boolean).join(" · "),
+      this.facts([
+        [this.texts.households, this.number.format(grid.households)],
+        [this.texts.population, this.number.format(grid.population)],
+        [this.texts.area, `${this.number.format(Math.round(grid.area_m2))} m²`],
+        [this.texts.reports, this.number.format(grid.reports)],
+        [this.texts.validFrom, this.when(grid.valid_from)],
+      ]),
+      responsible.length ? element("h3", {}, this.texts.locate) : null,
+      responsible.length ? this.responsible(responsible) : null,
+      element("h3", {}, this.texts.responsible),
+      this.workers(grid.workers),
+    );
+  }
+
+  responsible(entries) {
+    return element(
+      "div",
+      {},
+      entries.map(([network, shares]) =>
+        element(
+          "div",
+          { class: "row" },
+          this.swatch(network),
+          element("span", {}, this.network(network), " ", element("small", {}, typeof shares === "object" ? JSON.stringify(shares).replace(/["{}[\]]/g, "") : String(shares))),
+        ),
+      ),
+    );
+  }
+
+  /** A position as /api/v1/locate answers it. */
+  located(answer) {
+    const names = answer.divisions.map((division) => division.name).join(" › ");
+    const rows = answer.grids.map((grid) =>
+      element(
+        "div",
+        { class: "row" },
+        this.swatch(grid.network),
+        element(
+          "div",
+          {},
+          this.network(grid.network), " ",
+          element("button", { type: "button", class: "link", onclick: () => this.open(grid.network, grid.code) }, grid.code),
+          element("br"),
+          element("small", {}, grid.workers.map((worker) => worker.name).join("、") || this.texts.nobody),
+        ),
+      ),
+    );
+    this.fill(
+      this.texts.locate,
+      names,
+      element("div", {}, rows.length ? rows : element("p", { class: "sub" }, this.texts.noGrid)),
+      element("h3", {}, this.texts.coordinates),
+      this.facts([
+        ["CGCS2000", `${answer.lon.toFixed(6)}, ${answer.lat.toFixed(6)}`],
+        [this.texts.distanceToBorder, answer.distance_to_border_m === null ? null : `${Math.round(answer.distance_to_border_m)} m`],
+      ]),
+    );
+  }
+
+  /** A report as /api/v1/reports/{id} answers it, with the name of its category. */
+  report(report, category) {
+    const grids = Object.entries(report.grids).filter(([, code]) => code);
+    this.fill(
+      `${this.texts.report} · ${category}`,
+      `${report.case_code ?? ""} · ${this.when(report.occurred_at)}`,
+      report.description ? element("p", {}, report.description) : null,
+      element("h3", {}, this.texts.grids),
+      element(
+        "div",
+        {},
+        grids.map(([network, code]) =>
+          element(
+            "div",
+            { class: "row" },
+            this.swatch(network),
+            element("span", {}, this.network(network), " ", element("button", { type: "button", class: "link", onclick: () => this.open(network, code) }, code)),
+          ),
+        ),
+      ),
+    );
+  }
+
+  /** What a tile itself says of a facility, a worker, or reports counted together. */
+  plain(title, sub, pairs) {
+    this.fill(title, sub, this.facts(pairs));
+  }
+}
