@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import geopandas as gpd
 import numpy as np
 import shapely
@@ -97,27 +95,10 @@ def _literal(geometry: BaseGeometry) -> ColumnElement:
 
 
 class StreetRepository(BasemapRepository):
-    """Streets; ``is_walkable`` is derived from the class where the frame does not say."""
+    """Streets; whether people walk there is the importer's to say (``data/street_classes.csv``)."""
 
     table = streets
     key = "street_code"
-    # pedestrians may not walk there, whatever a map says
-    not_walkable: Sequence[str] = (
-        "motorway",
-        "motorway_link",
-        "trunk",
-        "trunk_link",
-        "construction",
-        "proposed",
-        "raceway",
-        "busway",
-    )
-
-    def put_frame(self, frame: gpd.GeoDataFrame) -> tuple[int, int]:
-        """Put streets by code; return (inserted or replaced, unchanged)."""
-        if "is_walkable" not in frame.columns:
-            frame = frame.assign(is_walkable=~frame["street_class"].isin(self.not_walkable))
-        return super().put_frame(frame)
 
 
 class WaterRepository(BasemapRepository):

@@ -124,6 +124,7 @@ def street_frame(**changes) -> gpd.GeoDataFrame:
         "street_code": ["S1", "S2", "S3"],
         "name": ["南街", "北街", ""],
         "street_class": ["residential", "motorway", "footway"],
+        "is_walkable": [True, False, True],
         "layer": 0,
     }
     return frame(columns | changes, shapes)

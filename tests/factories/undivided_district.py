@@ -49,7 +49,12 @@ def put_district(uow, at, *, columns=2, rows=2, **changes):
     streets.append(shapely.LineString(ORIGIN + np.array([[WIDTH, -20.0], [WIDTH, rows * HEIGHT + 20.0]])))
     uow.streets.put_frame(
         _frame(
-            {"street_code": [f"S{i:05d}" for i in range(len(streets))], "street_class": "residential", "layer": 0},
+            {
+                "street_code": [f"S{i:05d}" for i in range(len(streets))],
+                "street_class": "residential",
+                "is_walkable": True,
+                "layer": 0,
+            },
             to_storage(np.array(streets, dtype=object), EPSG),
         )
     )

@@ -29,6 +29,7 @@ def walking_streets(columns: int = 12, rows: int = 14) -> gpd.GeoDataFrame:
             "street_code": [f"W{i:04d}" for i in range(len(lines))],
             "name": "",
             "street_class": "residential",
+            "is_walkable": True,
             "layer": 0,
         },
         to_storage(lines, EPSG),

@@ -1,3 +1,5 @@
+import csv
+
 import numpy as np
 import pytest
 import shapely
@@ -10,6 +12,7 @@ from gridsvc.circle.walk_network import (
     network_from_edges,
 )
 from gridsvc.errors import CoordinateError, GeometryError
+from gridsvc.resources import content_dir
 from tests.factories.street_towns import crooked_net, net_network, street_net
 
 
@@ -121,6 +124,13 @@ def test_another_street_gives_another_hash():
 )
 def test_walkable_classes(street_class, walkable):
     assert is_class_walkable(street_class) is walkable
+
+
+def test_walkable_classes_agree_with_the_table_that_imports_use():
+    with (content_dir("data") / "street_classes.csv").open(encoding="utf-8") as table:
+        listed = {row["street_class"]: row["is_walkable"] == "yes" for row in csv.DictReader(table)}
+
+    assert {name: is_class_walkable(name) for name in listed} == listed
 
 
 def test_trunk_roads_are_walked_on_demand():
