@@ -17,10 +17,10 @@ from gridsvc.bootstrap import App
 from gridsvc.formats.dataset import Dataset
 from gridsvc.progress import SILENT, Progress
 from gridsvc.services.assigning import assign
-from gridsvc.services.circles import build_network, run_circle
+from gridsvc.services.circles import run_circle
 from gridsvc.services.dividing import divide
 from gridsvc.services.importing import import_file
-from gridsvc.services.locating import locate_reports
+from gridsvc.services.locating import count_located, locate_reports
 from gridsvc.services.mapping import write_coverage
 from gridsvc.services.merging import merge
 
@@ -37,6 +37,8 @@ IMPORT_ORDER = (
     "reports",
 )
 ACTOR = "main job"
+# the standard whose list of kinds was read in a public source; the others are run with gridsvc circle coverage --standard
+CIRCLE_STANDARD = "beijing-convenience"
 
 
 @dataclass(slots=True)
@@ -157,12 +159,12 @@ def _work_district(
         uow.commit()
         counts.update(unified_grids=merged.grids, parcels=merged.parcels, conflicts=merged.conflicts)
     with _timed(summary, "locate") as counts, app.unit_of_work() as uow:
-        located = locate_reports(uow, district, progress=progress)
+        newly = locate_reports(uow, district, progress=progress)
+        located = count_located(uow, district)
         uow.commit()
-        counts.update(reports=located.reports, **located.located, unlocated=located.unlocated)
+        counts.update(reports=located.reports, newly=newly.reports, **located.located, unlocated=located.unlocated)
     with _timed(summary, "circle") as counts, app.unit_of_work() as uow:
-        build_network(uow, district, at=as_of)
-        circle = run_circle(uow, district, at=as_of)
+        circle = run_circle(uow, district, at=as_of, standard=CIRCLE_STANDARD, progress=progress)
         uow.commit()
         counts.update(
             residences=circle.residences,
@@ -170,5 +172,7 @@ def _work_district(
             kinds=circle.kinds,
             nodes=circle.nodes,
             edges=circle.edges,
+            standard=circle.standard,
+            communities=circle.communities,
             qualified_communities=circle.qualified_communities,
         )

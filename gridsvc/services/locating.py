@@ -120,9 +120,9 @@ def locate_point(
             lat=float(lat),
         )
     grids = [
-        _located_grid(uow, network, codes[network], float(x), float(y), at, accuracy_m)
+        _located_grid(uow, network, code, float(x), float(y), at, accuracy_m)
         for network in NETWORKS
-        if codes[network] is not None
+        if (code := codes[network]) is not None
     ]
     return LocatedPoint(
         lon=float(x),
@@ -203,6 +203,16 @@ def locate_reports(
         uow.reports.set_grids(keys.assign(community_code=codes[COMMUNITY], **grids))
         progress.advance(len(epoch))
     return LocateResult(len(waiting), counts, unlocated)
+
+
+def count_located(uow: UnitOfWork, prefix: str = "") -> LocateResult:
+    """Return how many reports are held under ``prefix`` and how many of them have a grid, by network.
+
+    ``unlocated`` counts the reports whose grids are still to be derived.
+    """
+    return LocateResult(
+        uow.reports.count(prefix), uow.reports.located_counts(prefix), len(uow.reports.unlocated(prefix))
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -244,6 +244,11 @@ class ReportRepository(Repository):
             statement = statement.where(reports.c.reported_at < until)
         return self.connection.scalar(statement) or 0
 
+    def located_counts(self, prefix: str = "") -> dict[str, int]:
+        """Return how many reports under ``prefix`` have a grid, by network."""
+        columns = [func.count(reports.c[column]).label(column.removesuffix("_grid")) for column in GRID_COLUMNS]
+        return dict(self.connection.execute(select(*columns).where(self._under(prefix))).mappings().one())
+
     def unlocated(self, prefix: str = "") -> pd.DataFrame:
         """Return the reports whose grids are to be derived (new, or their grids were redrawn): district_code, reported_at, report_id, lon, lat.
 
