@@ -214,7 +214,7 @@ def complete_real_district(
         to_metric(read[0][keep], epsg), [read[1][i] for i in keep], [read[2][i] for i in keep], read[3][keep]
     )
     progress.start("cleaning streets")
-    ground = real_ground(to_metric([outline], epsg)[0], roads)
+    ground = real_ground(to_metric([outline], epsg)[0], roads, communities=sum(map(len, tree.communities)))
     pieces = build_district(ground, tree, read_recipe(), epsg=epsg, as_of=as_of, seed=seed, progress=progress)
     _check_counts(pieces["divisions"], tree)
     sources = [

@@ -100,7 +100,7 @@ def _per_pair(
     first = np.ones(len(a), dtype=bool)
     first[1:] = (a[1:] != a[:-1]) | (b[1:] != b[:-1])
     group = np.cumsum(first) - 1
-    total = np.bincount(group, weights=length, minlength=int(first.sum()))
+    total = np.bincount(group, weights=length, minlength=int(first.sum())).astype(np.float64)
     return SharedBorders(a[first], b[first], total, shapely.points(middle[first]))
 
 

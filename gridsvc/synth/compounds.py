@@ -388,19 +388,20 @@ def _add_shops(
     if len(boxes) == 0 or len(streets.lines) == 0:
         return
     hits = _first_hits(doors, out, streets)
-    good = [i for i, hit in enumerate(hits) if hit is not None and hit[3] <= 40.0]
-    if not good:
+    found = [(i, hit) for i, hit in enumerate(hits) if hit is not None and hit[3] <= 40.0]
+    if not found:
         return
-    ways = np.array([(*doors[i], hits[i][1], hits[i][2]) for i in good])
-    free = _ways_clear(ways, boxes[good])
-    good, ways = [g for g, f in zip(good, free, strict=True) if f], ways[free]
+    ways = np.array([(*doors[i], hit[1], hit[2]) for i, hit in found])
+    free = _ways_clear(ways, boxes[[i for i, _ in found]])
+    found, ways = [pair for pair, f in zip(found, free, strict=True) if f], ways[free]
+    good = [i for i, _ in found]
     made.buildings = np.concatenate([made.buildings, boxes[good]])
     made.doors = np.concatenate([made.doors, doors[good]])
     made.uses += ["commercial"] * len(good)
     made.length_m = np.concatenate([made.length_m, np.full(len(good), SHOP_LENGTH_M)])
     made.paths = np.concatenate([made.paths, ways])
     made.is_shop_path = np.concatenate([made.is_shop_path, np.ones(len(good), dtype=bool)])
-    made.hits += [(hits[i][0], hits[i][1], hits[i][2]) for i in good]
+    made.hits += [(hit[0], hit[1], hit[2]) for _, hit in found]
 
 
 def _ways_clear(ways: Floats, boxes: Geometries) -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from gridsvc.errors import GeometryError
 from gridsvc.synth.blocks import GRID_M, close_loose_ends
 from gridsvc.synth.ground import Ground, Streets
-from gridsvc.synth.street_network import NO_WALK, main_component
+from gridsvc.synth.street_network import NO_WALK, main_networks
 
 Geometries = NDArray[np.object_]
 
@@ -19,9 +19,10 @@ _LONGEST_PIECE_M = 200.0
 FAR_FROM_STREETS_M = 170.0
 FAR_FROM_SIDE_STREETS_M = 260.0
 SMALLEST_OPEN_LAND_M2 = 20_000.0
+LEAST_ROOM_M2 = 40_000.0  # of one community, streets included
 
 
-def real_ground(boundary: shapely.Geometry, streets: Streets) -> Ground:
+def real_ground(boundary: shapely.Geometry, streets: Streets, *, communities: int) -> Ground:
     """Return the ground of a real district.
 
     Parameters
@@ -30,6 +31,8 @@ def real_ground(boundary: shapely.Geometry, streets: Streets) -> Ground:
         Valid polygon or multipolygon.
     streets
         Lines as drawn; those further than `MARGIN_M` outside are left out.
+    communities
+        How many have to find room.
 
     Raises
     ------
@@ -51,15 +54,15 @@ def real_ground(boundary: shapely.Geometry, streets: Streets) -> Ground:
         kept,
         cuts=[tie for tie in ties if tie.length > 0],
         centre_xy=_densest(kept.lines[inside], area.centroid),
-        open_land=_open_land(area, kept),
+        open_land=_open_land(area, kept, communities * LEAST_ROOM_M2),
     )
 
 
-def _open_land(area: shapely.Geometry, streets: Streets) -> list[shapely.Geometry]:
+def _open_land(area: shapely.Geometry, streets: Streets, least_room_m2: float) -> list[shapely.Geometry]:
     """Return what lies far from every street with side streets: open water, yards, hills, as far as streets can tell.
 
-    A main road alone (a bridge, a dyke, an approach) brings no houses; expressways never do. Where open land is more than
-    half of the district its streets are not the whole network, and they tell nothing.
+    A main road alone (a bridge, a dyke, an approach) brings no houses; expressways never do. Where the rest is less than
+    ``least_room_m2`` the streets are not the whole network, and they tell nothing.
     """
     lines = shapely.simplify(streets.lines, 5.0)
     is_main = np.array([c.removesuffix("_link") == "primary" for c in streets.street_class])
@@ -69,7 +72,7 @@ def _open_land(area: shapely.Geometry, streets: Streets) -> list[shapely.Geometr
     main = shapely.union_all(shapely.buffer(lines[is_main], FAR_FROM_STREETS_M, quad_segs=2))
     reach = shapely.union(side, shapely.intersection(main, around_side))
     land = [part for part in shapely.get_parts(shapely.difference(area, reach)) if part.area >= SMALLEST_OPEN_LAND_M2]
-    return land if sum(part.area for part in land) <= 0.5 * area.area else []
+    return land if area.area - sum(part.area for part in land) >= least_room_m2 else []
 
 
 def _tidy_boundary(boundary: shapely.Geometry) -> shapely.Geometry:
@@ -97,7 +100,7 @@ def _on_grid(streets: Streets, keep: NDArray[np.int64]) -> Streets:
 def _without_detached(streets: Streets, area: shapely.Geometry) -> Streets:
     """Return the streets without those outside of ``area`` that hang on nothing inside."""
     stays = np.flatnonzero(
-        main_component(streets.lines, np.ones(len(streets.lines), dtype=bool)) | shapely.intersects(streets.lines, area)
+        main_networks(streets.lines, np.ones(len(streets.lines), dtype=bool)) | shapely.intersects(streets.lines, area)
     )
     return Streets(
         streets.lines[stays],

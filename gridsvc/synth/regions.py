@@ -315,7 +315,7 @@ def _hand_over(region: Ints, near: list[dict[int, float]], donor: int, taker: in
 def _even_out(region: Ints, weight: Floats, near: list[dict[int, float]], shares: Floats, needed: Ints) -> None:
     """Move blocks on borders from heavier to lighter regions while that lessens the squared relative misfit."""
     target = np.maximum(shares * weight.sum(), 1e-9)
-    held = np.bincount(region, weights=weight, minlength=len(shares))
+    held = np.bincount(region, weights=weight, minlength=len(shares)).astype(np.float64)
     count = np.bincount(region, minlength=len(shares))
     for _ in range(_EVENING_ROUNDS):
         moved = False

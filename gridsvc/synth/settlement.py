@@ -9,7 +9,7 @@ import shapely
 from numpy.typing import NDArray
 
 from gridsvc.synth.compounds import DOOR_M, STYLES, Compound, StreetSide, lay_out
-from gridsvc.synth.street_network import NO_WALK, main_component
+from gridsvc.synth.street_network import NO_WALK, main_networks
 
 Floats = NDArray[np.float64]
 Geometries = NDArray[np.object_]
@@ -31,6 +31,8 @@ LEAST_HOUSEHOLDS, MOST_HOUSEHOLDS = 1050, 2950
 MOST_FLOORS = 33
 HOUSEHOLDS_PER_STAIR = 2
 SMALL_BOX_M = 8.0
+FULL_SHARE = 2.0  # homes for twice the households are enough
+STYLES_LIVED_IN = {name: style.use == "residential" for name, style in STYLES.items()}
 LONE_HOUSE_REACH_M = 600.0
 
 
@@ -55,7 +57,7 @@ class StreetNet:
         self.band = shapely.buffer(self.lines, reach, quad_segs=2)
         self.tree = shapely.STRtree(self.lines)
         walkable = np.array([c not in NO_WALK for c in self.street_class], dtype=bool)
-        self.can_enter = main_component(self.lines, walkable) & (self.layer == 0)
+        self.can_enter = main_networks(self.lines, walkable) & (self.layer == 0)
 
     def near(self, block: shapely.Polygon, distance_m: float) -> NDArray[np.int64]:
         """Return the numbers of the streets within ``distance_m`` of a block."""
@@ -136,19 +138,30 @@ def build_community(
     parcels.sort(key=lambda pair: (-round(pair[0].area), pair[0].bounds))
     made = Settlement()
     for rank, (parcel, block) in enumerate(parcels):
-        _build_parcel(made, parcel, block, net, _style_name(rank, parcel.area, age, rng), rng)
+        style = _style_name(rank, parcel.area, age, rng)
+        # a community of much land has fields and greens, not empty houses
+        is_full = _usual_homes(made) > FULL_SHARE * households
+        _build_parcel(made, parcel, block, net, "green" if is_full and STYLES_LIVED_IN.get(style) else style, rng)
     for denser in ("high_slab", "old"):
         if _capacity(made) >= LEAST_HOUSEHOLDS:
             break
         # too few homes for a community: build on everything, homes only
         other = Settlement()
         for parcel, block in parcels:
-            _build_parcel(other, parcel, block, net, denser, rng)
+            if _capacity(other) < 3 * MOST_HOUSEHOLDS:
+                _build_parcel(other, parcel, block, net, denser, rng)
         made = max(made, other, key=_capacity)
     if "residential" not in made.use:
         _lone_house(made, parcels, blocks, net, obstacles)
     _settle(made, households, rng)
     return made
+
+
+def _usual_homes(made: Settlement) -> float:
+    """Return how many households the homes hold at their usual floors."""
+    return sum(
+        n * f for n, f, use in zip(made.per_floor, made.usual_floors, made.use, strict=True) if use == "residential"
+    )
 
 
 def _capacity(made: Settlement) -> float:

@@ -12,10 +12,14 @@ Geometries = NDArray[np.object_]
 
 # nobody may walk there, or (trunk: urban expressways) nobody should have a gate there
 NO_WALK = frozenset({"motorway", "motorway_link", "trunk", "trunk_link"})
+LEAST_NETWORK_M = 3000.0
 
 
-def main_component(lines: Geometries, usable: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which of the usable lines belong to the largest network that shares end points (by total length)."""
+def main_networks(lines: Geometries, usable: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which of the usable lines belong to a network worth living on, where lines hang together by end points.
+
+    The longest one, and every other of at least `LEAST_NETWORK_M`: a river crossed by expressways only leaves two.
+    """
     chosen = np.flatnonzero(usable)
     result = np.zeros(len(lines), dtype=bool)
     if len(chosen) == 0:
@@ -27,5 +31,6 @@ def main_component(lines: Geometries, usable: NDArray[np.bool_]) -> NDArray[np.b
     graph = coo_array((np.ones(n), (node[:n], node[n:])), shape=(int(node.max()) + 1,) * 2)
     _, label = connected_components(graph, directed=False)
     total = np.bincount(label[node[:n]], weights=shapely.length(lines[chosen]))
-    result[chosen[label[node[:n]] == int(np.argmax(total))]] = True
+    is_main = (total >= LEAST_NETWORK_M) | (total == total.max())
+    result[chosen[is_main[label[node[:n]]]]] = True
     return result

@@ -368,7 +368,9 @@ def _add_lake(plan: StreetPlan, box: Box, bend: Bend, rng: np.random.Generator) 
     """Add a park that fills ``box`` (flat) and a lake in its middle."""
     middle = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])
     angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
-    waves = 1.0 + sum(rng.uniform(-0.12, 0.12) * np.cos(k * angle + rng.uniform(0, 6.28)) for k in (2, 3, 4))
+    waves = np.ones(len(angle))
+    for k in (2, 3, 4):
+        waves += rng.uniform(-0.12, 0.12) * np.cos(k * angle + rng.uniform(0, 6.28))
     reach = 0.27 * np.array([box[2] - box[0], box[3] - box[1]])
     shore = middle + np.column_stack([np.cos(angle), np.sin(angle)]) * waves[:, None] * reach
     plan.water.append(("镜云湖", "lake", shapely.Polygon(bend(shore))))

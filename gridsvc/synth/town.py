@@ -31,6 +31,7 @@ HOUSEHOLDS_PER_SECURITY_GRID = 1000
 URBAN_CLASS = 111  # urban-rural class 111: main urban area
 RAIL_CLEAR_M, WATER_CLEAR_M = 13.0, 7.0
 KERB_EVERY_M = 40.0
+ADDRESS_REACH_M = 250.0
 REPORT_DECIMALS = 7
 
 
@@ -374,22 +375,31 @@ def _facilities(made: list[_Community], streets: Streets) -> Columns:
         "facility_code": [f"{c.division.code}F{i + 1:04d}" for c in made for i in range(len(c.facilities.name))],
         "kind_code": [k for c in made for k in c.facilities.kind_code],
         "name": [n for c in made for n in c.facilities.name],
-        "address": _addresses(points, streets),
+        "address": _addresses(points, streets, [c.division.name for c in made for _ in c.facilities.name]),
         "geometry": points,
     }
 
 
-def _addresses(points: Geometries, streets: Streets) -> list[str]:
-    """Return the name of the nearest named street and a number along it for each point."""
+def _addresses(points: Geometries, streets: Streets, otherwise: list[str]) -> list[str]:
+    """Return the nearest named street and a number along it for each point; the name ``otherwise`` where none is near."""
     named = np.array(
-        [i for i, name in enumerate(streets.name) if name and streets.street_class[i] != "footway"], dtype=np.int64
+        [
+            i
+            for i, (name, kind) in enumerate(zip(streets.name, streets.street_class, strict=True))
+            if name and kind != "service"
+        ],
+        dtype=np.int64,
     )
     if len(named) == 0 or len(points) == 0:
-        return [""] * len(points)
+        return otherwise
     lines = streets.lines[named]
     nearest = shapely.STRtree(lines).nearest(points)
     along = shapely.line_locate_point(lines[nearest], points)
-    return [f"{streets.name[named[i]]}{int(metres // 10) + 1}号" for i, metres in zip(nearest, along, strict=True)]
+    far = shapely.distance(lines[nearest], points) > ADDRESS_REACH_M
+    return [
+        other if out else f"{streets.name[named[i]]}{int(metres // 10) + 1}号"
+        for i, metres, out, other in zip(nearest, along, far, otherwise, strict=True)
+    ]
 
 
 def _workers(made: list[_Community]) -> Columns:
@@ -432,9 +442,13 @@ def _reports(made: list[_Community], streets: Streets, recipe: TownRecipe, epsg:
     if gcj.any():
         lon[gcj], lat[gcj] = convert(lon[gcj], lat[gcj], "wgs84", "gcj02")
     category = [code for r in parts for code in r.category_code]
-    near = _addresses(shapely.points(xy), streets) if len(xy) else []
+    near = _addresses(
+        shapely.points(xy) if len(xy) else np.empty(0, dtype=object),
+        streets,
+        [c.division.name for c in made for _ in c.reports.report_id],
+    )
     repeat = np.concatenate([np.empty(0, dtype=bool), *(r.is_repeat for r in parts)])
-    columns = {
+    columns: Columns = {
         "report_id": [i for r in parts for i in r.report_id],
         "edition": [recipe.report_recipe["edition"]] * len(category),
         "category_code": category,
