@@ -98,6 +98,7 @@ def _streets(path: Path, counts: Counter[str]) -> pd.DataFrame:
     node_ids: list[np.ndarray] = []
     positions: list[np.ndarray] = []
     reader = osmium.FileProcessor(path).with_locations().with_filter(osmium.filter.KeyFilter("highway"))
+    item: Any  # a node, way, relation or area; which one it is only its methods tell
     for item in reader:  # one Python step per way: the library hands ways over one at a time
         if not item.is_way():
             continue
@@ -156,6 +157,7 @@ def _buildings_and_facilities(path: Path, counts: Counter[str]) -> tuple[pd.Data
     complete = 0
     wkb = osmium.geom.WKBFactory()
     reader = osmium.FileProcessor(path).with_areas().with_filter(osmium.filter.KeyFilter("building", *keys))
+    item: Any  # as in `_streets`
     for item in reader:
         tags = item.tags
         is_building = tags.get("building", "no") != "no"

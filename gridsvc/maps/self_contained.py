@@ -14,6 +14,7 @@ from pathlib import Path
 
 import folium
 from branca.element import Element, Figure
+from folium.elements import JSCSSMixin
 
 from gridsvc.errors import GridsvcError
 
@@ -79,7 +80,7 @@ def render_offline(made: folium.Map, *, styles: list[str], scripts: list[str]) -
     assert isinstance(figure, Figure)
     _name_in_order(figure)
     for element in _elements(figure):
-        if hasattr(element, "default_js"):
+        if isinstance(element, JSCSSMixin):
             element.default_js, element.default_css = [], []
     head = "".join(f"<style>{_no_end_tag(css, 'style')}</style>\n" for css in [leaflet_css(), *styles])
     head += "".join(f"<script>{_no_end_tag(code, 'script')}</script>\n" for code in [leaflet_js(), *scripts])

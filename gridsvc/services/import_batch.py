@@ -6,7 +6,7 @@ All checks of a file run before anything is refused, so that one import shows al
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -25,6 +25,8 @@ from gridsvc.geo.projections import area_m2, quantise
 from gridsvc.progress import SILENT, Progress
 
 Mask = NDArray[np.bool_]
+# one per row of a batch
+Values = Sequence[Any] | np.ndarray
 
 # a value whose text is personal is never repeated in a message
 _PRIVATE = frozenset({"phone", "reporter", "home"})
@@ -93,9 +95,9 @@ class Batch:
         """Return which rows have no fault so far."""
         return ~self.refused
 
-    def refuse(self, where: Mask, name: str, reason: str | Sequence[str], values: Sequence[Any] | None = None) -> None:
+    def refuse(self, where: Mask, name: str, reason: str | Sequence[str], values: Values | None = None) -> None:
         """Record a fault of field ``name`` in the rows ``where``; ``reason`` is one text or one per row of the batch."""
-        for i in np.flatnonzero(where):
+        for i in np.flatnonzero(where).tolist():
             text = reason if isinstance(reason, str) else reason[i]
             value = "" if values is None or name in _PRIVATE else str(values[i])[:80]
             self.faults.append(RowError(int(self.rows[i]), name, text, value))
@@ -170,7 +172,7 @@ def _geometry_of_columns(batch: Batch, frame: pd.DataFrame) -> np.ndarray:
         return points_from_columns(pair["lon"], pair["lat"])
     if "wkt" in frame:
         texts = as_text(frame["wkt"])
-        shapes = shapely.from_wkt(np.where(texts == "", None, texts), on_invalid="ignore")
+        shapes = shapely.from_wkt(none_if_empty(texts), on_invalid="ignore")
         batch.refuse((texts != "") & shapely.is_missing(shapes), "wkt", "is not well-known text of a geometry", texts)
         return shapes
     return np.full(len(frame), None, dtype=object)
@@ -353,10 +355,17 @@ def _listed(rows: Sequence[int]) -> str:
     return ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
 
 
-def refuse_unknown(batch: Batch, name: str, values: np.ndarray, known: set[str] | Mapping[str, Any], what: str) -> None:
+def refuse_unknown(batch: Batch, name: str, values: np.ndarray, known: Container[str], what: str) -> None:
     """Refuse rows whose value is given and not in ``known``; ``what`` completes "is not ..."."""
     unknown = np.array([bool(value) and value not in known for value in values], dtype=bool)
     batch.refuse(unknown, name, f"is not {what}", values)
+
+
+def none_if_empty(texts: np.ndarray) -> np.ndarray:
+    """Return texts with None in place of "", as optional columns of tables hold them."""
+    optional = texts.astype(object)  # a copy
+    optional[texts == ""] = None
+    return optional
 
 
 def whole_numbers(batch: Batch, name: str, default: int | None) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import shapely
 
 from gridsvc.geo.location import GridIndex
@@ -30,7 +31,7 @@ def divisions_at_points(
     lon, lat = shapely.get_x(points), shapely.get_y(points)
     community = _located(drawn, "community", lon, lat)
     district = np.array([code and code[:6] for code in community], dtype=object)
-    unknown = np.equal(district, None)
+    unknown = pd.isna(district)
     district[unknown] = _located(drawn, "district", lon[unknown], lat[unknown])
     return district, community, not drawn.empty
 
@@ -52,5 +53,5 @@ def refuse_outside_divisions(batch: Batch, uow: UnitOfWork, options: ImportOptio
     district, _, any_drawn = divisions_at_points(uow, points, options)
     if any_drawn:
         where = [f"{x:.6f} {y:.6f}" for x, y in zip(shapely.get_x(points), shapely.get_y(points), strict=True)]
-        outside = batch.good & np.equal(district, None)
+        outside = batch.good & pd.isna(district)
         batch.refuse(outside, "geometry", "is outside of every division stored; import its district first", where)

@@ -12,6 +12,7 @@ from gridsvc.services.import_batch import (
     Batch,
     ImportOptions,
     as_multipolygons,
+    none_if_empty,
     refuse_duplicates,
     require_geometry,
     whole_numbers,
@@ -41,7 +42,7 @@ def check_divisions(batch: Batch, uow: UnitOfWork, options: ImportOptions) -> pd
     urban = whole_numbers(batch, "urban_rural_class", None)
     _check_parents(batch, uow, options, codes, levels, parents)
     frame = pd.DataFrame(
-        {"code": codes, "name": batch.text("name"), "level": levels, "parent_code": _none_if_empty(parents)}
+        {"code": codes, "name": batch.text("name"), "level": levels, "parent_code": none_if_empty(parents)}
     )
     frame["urban_rural_class"] = urban
     frame["geometry"] = as_multipolygons(batch.geometry)
@@ -108,7 +109,3 @@ def _check_parents(
         orphan = (levels == level) & np.array([parent not in known for parent in parents], dtype=bool)
         reasons = [f"its parent {parent} is missing: neither stored nor a good row of this file" for parent in parents]
         batch.refuse(orphan, "parent_code", reasons, codes)
-
-
-def _none_if_empty(texts: np.ndarray) -> np.ndarray:
-    return np.where(texts == "", None, texts)

@@ -15,6 +15,7 @@ from gridsvc.services.import_batch import (
     Batch,
     ImportOptions,
     as_multipolygons,
+    none_if_empty,
     refuse_duplicates,
     refuse_unknown,
     require_geometry,
@@ -46,7 +47,7 @@ def check_grids(batch: Batch, uow: UnitOfWork, options: ImportOptions) -> pd.Dat
     frame["network"] = options.network
     frame["kind"] = GRID_KINDS[options.network]
     parents = batch.text("parent_code")
-    frame["parent_code"] = np.where(parents == "", None, parents)
+    frame["parent_code"] = none_if_empty(parents)
     frame["households"] = whole_numbers(batch, "households", 0)
     frame["population"] = whole_numbers(batch, "population", 0)
     frame["geometry"] = as_multipolygons(batch.geometry)

@@ -11,7 +11,14 @@ import pandas as pd
 import shapely
 
 from gridsvc.errors import RequestInvalidError
-from gridsvc.services.import_batch import Batch, ImportOptions, refuse_duplicates, refuse_unknown, require_geometry
+from gridsvc.services.import_batch import (
+    Batch,
+    ImportOptions,
+    none_if_empty,
+    refuse_duplicates,
+    refuse_unknown,
+    require_geometry,
+)
 from gridsvc.services.import_coverage import divisions_at_points
 from gridsvc.store.unit_of_work import UnitOfWork
 
@@ -51,7 +58,7 @@ def check_reports(batch: Batch, uow: UnitOfWork, options: ImportOptions) -> pd.D
     frame["category_code"], frame["network"], frame["source"] = categories, networks, sources
     for name in ("description", "reporter", "device"):
         values = batch.text(name)
-        frame[name] = values if name == "description" else np.where(values == "", None, values)
+        frame[name] = values if name == "description" else none_if_empty(values)
     frame["accuracy_m"] = accuracy
     frame["community_code"] = communities
     frame["geometry"] = batch.geometry
@@ -139,9 +146,10 @@ def _check_categories(batch: Batch, uow: UnitOfWork, editions: np.ndarray, categ
 
 
 def _place(batch: Batch, uow: UnitOfWork, options: ImportOptions) -> tuple[np.ndarray, np.ndarray]:
-    points = np.where(batch.good, batch.geometry, None)
+    points = batch.geometry.copy()
+    points[batch.refused] = None
     districts, communities, any_drawn = divisions_at_points(uow, points, options)
-    outside = batch.good & np.equal(districts, None)
+    outside = batch.good & pd.isna(districts)
     where = [f"{x:.6f} {y:.6f}" for x, y in zip(shapely.get_x(points), shapely.get_y(points), strict=True)]
     reason = (
         "is outside of every district stored"

@@ -8,6 +8,7 @@ import pandas as pd
 from gridsvc.services.import_batch import (
     Batch,
     ImportOptions,
+    none_if_empty,
     refuse_duplicates,
     refuse_unknown,
     require_geometry,
@@ -36,8 +37,7 @@ def check_workers(batch: Batch, uow: UnitOfWork, options: ImportOptions) -> pd.D
     frame = pd.DataFrame(
         {"worker_code": codes, "name": batch.text("name"), "kind_code": kinds, "division_code": divisions}
     )
-    phones = batch.text("phone")
-    frame["phone"] = np.where(phones == "", None, phones)
+    frame["phone"] = none_if_empty(batch.text("phone"))
     frame["capacity_grids"] = capacity.astype(np.int64)
     frame["geometry"] = batch.geometry
     return frame

@@ -126,7 +126,8 @@ def _positions(
     if table.geometry is not None:
         drawn = np.asarray(table.geometry, dtype=object)
         missing = shapely.is_missing(drawn) | shapely.is_empty(drawn)
-        raw = np.where(missing, None, shapely.point_on_surface(drawn))
+        raw = shapely.point_on_surface(drawn)
+        raw[missing] = None
     else:
         raw = _points_of_columns(table.frame, mapping)
     faults = [RowError(int(row) + 1, "geometry", "has no position") for row in np.flatnonzero(shapely.is_missing(raw))]

@@ -17,6 +17,9 @@ from gridsvc.store.sql_files import sql_text
 from gridsvc.store.tables import grids
 
 NETWORKS = ("urban", "social", "security", "unified")
+# inside the repository its own method ``list`` hides the type of that name
+_Codes = list[str | None]
+_Names = list[str]
 
 
 class GridRepository(Repository):
@@ -84,9 +87,7 @@ class GridRepository(Repository):
         found["community"] = self.connection.scalar(statement, bound)
         return {key: code if code and code.startswith(self.scope) else None for key, code in found.items()}
 
-    def locate_many_sql(
-        self, lon: Sequence[float], lat: Sequence[float], network: str, at: datetime
-    ) -> list[str | None]:
+    def locate_many_sql(self, lon: Sequence[float], lat: Sequence[float], network: str, at: datetime) -> _Codes:
         """Return the grid code of each point, in order, as the database answers it.
 
         For checking that it agrees with ``gridsvc.geo.location``, which is what bulk work uses: it is faster.
@@ -137,7 +138,7 @@ class GridRepository(Repository):
                 hint="Put the new grids in force at a later instant.",
             )
 
-    def _exchange(self, stage: str, names: list[str], bound: dict[str, Any]) -> tuple[int, int, int]:
+    def _exchange(self, stage: str, names: _Names, bound: dict[str, Any]) -> tuple[int, int, int]:
         held = (
             "t.network = :network AND t.community_code LIKE :under AND t.valid_from <= :at"
             " AND (t.valid_to IS NULL OR t.valid_to > :at)"

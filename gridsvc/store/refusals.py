@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 from psycopg import errors as pg
@@ -37,7 +38,7 @@ def _where(error: psycopg.Error) -> str:
 
 def _check_refusal(error: psycopg.Error) -> GridsvcError:
     name = error.diag.constraint_name or ""
-    facts = {"table": error.diag.table_name, "constraint": name}
+    facts: dict[str, Any] = {"table": error.diag.table_name, "constraint": name}
     if name.endswith("_sound"):
         return GeometryError(
             f"A geometry is invalid or empty ({_where(error)}).", hint="Repair it before storing.", **facts
@@ -55,7 +56,7 @@ def _check_refusal(error: psycopg.Error) -> GridsvcError:
 
 def _conflict(error: psycopg.Error) -> GridsvcError:
     detail = error.diag.message_detail or ""
-    facts = {"table": error.diag.table_name, "constraint": error.diag.constraint_name}
+    facts: dict[str, Any] = {"table": error.diag.table_name, "constraint": error.diag.constraint_name}
     if isinstance(error, pg.ExclusionViolation):
         return ConflictError(f"Two rows hold at the same time ({_where(error)}). {detail}".strip(), **facts)
     return CodeDuplicateError(f"A key is there already ({_where(error)}). {detail}".strip(), **facts)
