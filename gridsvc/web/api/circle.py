@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 from flask import Blueprint, Response
 from pydantic import BaseModel, Field
 from shapely.geometry import mapping
 
+from gridsvc.geo.projections import area_m2
 from gridsvc.services import circles
 from gridsvc.services.circle_gaps import latest_run
 from gridsvc.web.api.geojson import GEOJSON, FeatureCollection
@@ -62,9 +64,15 @@ def isochrone(query: IsochroneQuery) -> Response:
         areas = circles.isochrone(
             uow, query.lon, query.lat, query.datum, sorted(set(query.minutes)), at=query.at or now()
         )
+    sizes = area_m2(np.array([area for _, area in areas], dtype=object))
     features = [
-        {"type": "Feature", "id": str(minutes), "geometry": mapping(area), "properties": {"minutes": minutes}}
-        for minutes, area in areas
+        {
+            "type": "Feature",
+            "id": str(minutes),
+            "geometry": mapping(area),
+            "properties": {"minutes": minutes, "area_m2": round(float(size), 1)},
+        }
+        for (minutes, area), size in zip(areas, sizes, strict=True)
     ]
     return json_answer({"type": "FeatureCollection", "features": features, "next_cursor": None}, mimetype=GEOJSON)
 

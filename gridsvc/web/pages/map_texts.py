@@ -29,6 +29,7 @@ def map_texts() -> dict[str, str]:
         "leader": _("leader"),
         "adviser": _("adviser"),
         "deputy": _("deputy"),
+        "gridNumber": _("Grid"),
         "grids": _("Grids"),
         "households": _("Households"),
         "kind": _("Kind"),

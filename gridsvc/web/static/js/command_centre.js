@@ -134,7 +134,7 @@ async function circleFrom({ lng, lat }) {
   try {
     const areas = await ask(`${urls.api}/circle/isochrone`, { lon: lng, lat, datum: "cgcs2000", minutes: "5,10,15", at: settings.at });
     draw("circle", areas);
-    const sizes = areas.features.map((area) => [`${area.properties.minutes} ${texts.minutes}`, area.geometry.coordinates.length ? "●" : "–"]);
+    const sizes = areas.features.map((area) => [`${area.properties.minutes} ${texts.minutes}`, `${(area.properties.area_m2 / 1e4).toFixed(1)} ha`]);
     card.plain(texts.circle, texts.circleFrom, sizes);
     tell("");
   } catch (error) {

@@ -124,7 +124,7 @@ function reportLayers(layer, definition) {
           "interpolate", ["linear"], ["zoom"],
           13, ["interpolate", ["linear"], size, 1, 2.2, 6, 11],
           13.99, ["interpolate", ["linear"], size, 1, 3.4, 6, 15],
-          14, 3.2, 18, 6.5,
+          14, 2.4, 16, 4, 18, 6.5,
         ],
         "circle-stroke-color": layer.circle.stroke,
         "circle-stroke-width": 0.8,

@@ -104,7 +104,8 @@ export class SidePanel {
       this.item(
         grid,
         () => this.open(grid.network, grid.code),
-        grid.name || grid.code.slice(12),
+        // inside a community its own name says nothing new
+        grid.name.replace(community.name, "") || `${this.texts.gridNumber} ${grid.code.slice(12)}`,
         null,
         1,
         `${grid.code} · ${this.number.format(grid.households)} ${this.texts.households} · ${(grid.area_m2 / 1e4).toFixed(1)} ha`,

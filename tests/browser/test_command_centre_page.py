@@ -1,0 +1,173 @@
+"""The command centre in a real browser with the rest of the world cut off: grids are drawn, lists work, nothing complains."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from factories import served_town
+from factories import stored_town as town
+from werkzeug.serving import make_server
+
+from gridsvc.bootstrap import App
+from gridsvc.store.engine import make_engine
+from gridsvc.store.unit_of_work import UnitOfWork
+from gridsvc.web import create_app
+
+pytestmark = [pytest.mark.browser, pytest.mark.postgis]
+playwright = pytest.importorskip("playwright.sync_api")
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+    "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+READY = "!!(window.gridsvcMap && window.gridsvcMap.loaded() && window.gridsvcMap.areTilesLoaded())"
+
+
+@pytest.fixture
+def town_url(clean_database):
+    """Address of a server thread over the stored town."""
+    engine = make_engine(clean_database)
+    with UnitOfWork(engine) as uow:
+        served_town.put_town(uow)
+        uow.reports.add_frame(town.report_frame(count=40))
+        uow.commit()
+    settings = served_town.settings(database_url=clean_database)
+    server = make_server("127.0.0.1", 0, create_app(App(settings, engine), settings), threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    engine.dispose()
+
+
+class Visit:
+    """A page and what went wrong on it: console errors, requests to elsewhere, failed answers."""
+
+    def __init__(self, page, home: str) -> None:
+        self.page, self.home, self.complaints = page, home, []
+        page.route("**/*", self._only_home)
+        page.on("console", lambda m: m.type == "error" and self.complaints.append(m.text))
+        page.on("pageerror", lambda e: self.complaints.append(str(e)))
+        page.on("response", lambda r: r.status >= 400 and self.complaints.append(f"{r.status} {r.url}"))
+
+    def _only_home(self, route) -> None:
+        if route.request.url.startswith((self.home, "data:", "blob:")):
+            route.continue_()
+        else:
+            self.complaints.append(f"asked elsewhere: {route.request.url}")
+            route.abort()
+
+    def wait(self, expression: str, seconds: float = 60) -> None:
+        """Wait until a script says true (the page's policy allows no eval, so not with wait_for_function)."""
+        end = time.monotonic() + seconds
+        while not self.page.evaluate(expression):
+            assert time.monotonic() < end, f"never true: {expression}; {self.complaints}"
+            self.page.wait_for_timeout(100)
+
+    def drawn(self, layer: str) -> int:
+        return self.page.evaluate(f"gridsvcMap.queryRenderedFeatures({{layers: ['{layer}']}}).length")
+
+
+@pytest.fixture
+def visit(town_url):
+    """The command centre, opened and drawn."""
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        page = browser.new_page(viewport={"width": 1280, "height": 800}, locale="zh-CN")
+        visit = Visit(page, town_url)
+        page.goto(town_url)
+        visit.wait(READY)
+        yield visit
+        browser.close()
+
+
+@pytest.fixture(autouse=True)
+def _vendored(request):
+    """Say what to do when the front-end files were not copied yet, rather than fail on a blank page."""
+    from gridsvc.resources import content_dir
+
+    script = content_dir("migrations").parent / "gridsvc/web/static/vendor/maplibre-gl/maplibre-gl.mjs"
+    assert script.is_file(), "the front-end files are missing: run ./run setup"
+
+
+def test_grids_are_drawn_without_anything_from_elsewhere(visit):
+    page = visit.page
+    assert visit.drawn("grids_social-line") >= 8
+    assert visit.drawn("communities-fill") >= 4
+    assert page.title().startswith("网格化服务管理")
+    assert page.locator("#children > li").count() == 2  # the two street offices
+    assert "民族街道" in page.locator("#children").inner_text()
+    assert page.locator(".figure b").first.inner_text() == "8"
+
+    assert visit.complaints == []
+
+
+def test_networks_are_switched(visit):
+    assert visit.drawn("grids_security-line") == 0
+
+    visit.page.check("input[name=grids_security]")
+    visit.wait(f"{READY} && gridsvcMap.queryRenderedFeatures({{layers: ['grids_security-line']}}).length >= 8")
+    visit.page.uncheck("input[name=grids_social]")
+    visit.wait("gridsvcMap.queryRenderedFeatures({layers: ['grids_social-line']}).length === 0")
+
+    assert visit.complaints == []
+
+
+def test_drill_down_from_district_to_the_card_of_a_grid(visit):
+    page = visit.page
+    for _ in range(2):
+        page.locator("#children > li button").first.click()
+        visit.wait("!gridsvcMap.isMoving()")
+        page.wait_for_timeout(300)
+    assert page.locator("#trail").inner_text().count("›") == 3
+    page.locator("#children > li button").first.click()
+    page.locator("#card h2").wait_for()
+
+    card = page.locator("#card").inner_text()
+    assert "420103001001001" in card and "网格员0" in card and "138****5678" in card
+    assert "13812345678" not in page.content()
+    assert visit.complaints == []
+
+
+def test_search_by_code_opens_the_grid_with_the_keyboard(visit):
+    page = visit.page
+    page.fill("#words", "420103002002002")
+    page.locator("#hits [role=option]").first.wait_for()
+    page.keyboard.press("Enter")
+    page.locator("#card h2").wait_for()
+
+    assert "420103002002002" in page.locator("#card").inner_text()
+
+
+def test_a_click_tells_who_answers_in_every_network(visit):
+    page = visit.page
+    page.click("[data-tool=locate]")
+    box = page.locator("#map canvas").bounding_box()
+    page.mouse.click(box["x"] + (box["width"] - 210) / 2, box["y"] + box["height"] / 2)
+    page.locator("#card .row").first.wait_for()
+
+    assert page.locator("#card .row").count() == len(served_town.NETWORKS)
+
+
+def test_the_page_is_english_by_switch(visit):
+    visit.page.click("text=English")
+    visit.wait(READY)
+
+    assert visit.page.title().startswith("Grid service management")
+    assert visit.page.evaluate("document.documentElement.lang") == "en"
+    assert "民族街道" in visit.page.locator("#children").inner_text()  # data stay Chinese
+    assert visit.complaints == []
+
+
+def test_the_documentation_page_shows_the_api_without_anything_from_elsewhere(visit, town_url):
+    page = visit.page
+    page.goto(f"{town_url}/docs")
+    page.locator(".opblock").first.wait_for()
+
+    assert page.locator(".opblock").count() >= 15
+    assert visit.complaints == []
