@@ -22,7 +22,7 @@ import folium
 import geopandas as gpd
 import numpy as np
 import shapely
-from branca.element import Element, MacroElement
+from branca.element import Element, Figure, MacroElement
 from folium.template import Template
 
 from gridsvc.errors import NotFoundError
@@ -39,20 +39,21 @@ _SIMPLIFY_DEG = 5e-5  # about 5 m, at city scale only; shared borders stay share
 _DENSITY_CLASSES = 5
 _COMMUNITY_DIGITS = 12
 _LEVELS = ("community", "street", "district")
+# column, then title and unit in Chinese and in English
 _FACTS = (
-    ("households", "户数", " 户"),
-    ("population", "人口", " 人"),
-    ("area_m2", "面积", " m²"),
-    ("community", "社区", ""),
-    ("worker", "负责网格员", ""),
-    ("answers_urban", "城市管理由", " 负责"),
-    ("answers_social", "社会服务由", " 负责"),
-    ("answers_security", "治安由", " 负责"),
-    ("reports", "上报", " 件"),
-    ("urban", "单元网格", " 个"),
-    ("social", "治理网格", " 个"),
-    ("security", "治安网格", " 个"),
-    ("unified", "统一网格", " 个"),
+    ("households", "户数", " 户", "Households", ""),
+    ("population", "人口", " 人", "Population", ""),
+    ("area_m2", "面积", " m²", "Area", " m²"),
+    ("community", "社区", "", "Community", ""),
+    ("worker", "负责网格员", "", "Grid worker", ""),
+    ("answers_urban", "城市管理由", " 负责", "Urban management", ""),
+    ("answers_social", "社会服务由", " 负责", "Social services", ""),
+    ("answers_security", "治安由", " 负责", "Public security", ""),
+    ("reports", "上报", " 件", "Reports", ""),
+    ("urban", "单元网格", " 个", "Unit grids", ""),
+    ("social", "治理网格", " 个", "Governance grids", ""),
+    ("security", "治安网格", " 个", "Security grids", ""),
+    ("unified", "统一网格", " 个", "Unified grids", ""),
 )
 
 
@@ -76,7 +77,7 @@ class CoverageContent:
     streets, water
         Basemap: street_class and geometry; geometry. None leaves it out.
     sources
-        Where the data come from, one line each, for the attribution.
+        Where the data come from and under which licence, one line each, for the list that the attribution opens.
     timezone
         In which the instant is written.
     """
@@ -167,11 +168,14 @@ def coverage_page(content: CoverageContent) -> tuple[str, dict[str, int], bool]:
     drawn += _division_layers(content, origin, aggregated)
     drawn.sort(key=lambda entry: entry["order"])
     switch = _switch_order(drawn)
-    boxes = _head(content) + _legend(content, drawn, aggregated) + '<div id="gs-panel" class="gs-box" hidden></div>'
+    boxes = _head(content) + _legend(content, drawn, aggregated) + _sources(content)
+    boxes += '<div id="gs-panel" class="gs-box" hidden></div>'
     data = _page_data(content, drawn, switch, bounds, origin)
     made = _folium_map(bounds, drawn, switch)
-    made.get_root().title = escape(f"{content.name_zh} 网格覆盖图")
-    made.get_root().html.add_child(Element("{% raw %}" + boxes + _script_data(data) + "{% endraw %}"), name="content")
+    figure = made.get_root()
+    assert isinstance(figure, Figure)
+    figure.title = escape(f"{content.name_zh} 网格覆盖图")
+    figure.html.add_child(Element("{% raw %}" + boxes + _script_data(data) + "{% endraw %}"), name="content")
     css = (_TEMPLATES / "coverage.css").read_text(encoding="utf-8")
     code = (_TEMPLATES / "coverage.js").read_text(encoding="utf-8")
     texts = boxes + json.dumps(data, ensure_ascii=False) + code
@@ -200,7 +204,12 @@ def _entry(definition: Mapping[str, Any], count: int, **more: Any) -> dict[str, 
     """Return a layer of the page: what its definition says, its number of features and its data."""
     kept = ("id", "group", "order", "min_zoom", "fill", "line", "label", "title_zh", "title_en", "shown")
     entry = {key: definition[key] for key in kept if key in definition}
-    return {**entry, "short_zh": definition["title_zh"].split("（")[0], "count": count, **more}
+    entry["shown"] = definition["shown"] and definition["id"] not in _off_at_first()
+    return {**entry, "short": [definition["title_zh"].split("（")[0], definition["title_en"]], "count": count, **more}
+
+
+def _off_at_first() -> list[str]:
+    return layer_definitions()["files"]["coverage"]["off_at_first"]
 
 
 def _shown(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
@@ -260,7 +269,8 @@ def _division_layers(content: CoverageContent, origin: tuple[int, int], aggregat
             columns |= _counts_by_division(content, columns["code"]) if level != "district" else {}
         entry = _entry(layer(layer_id), len(frame), shapes=encode(shapes, origin), **columns)
         if level == "street":
-            entry["label"] = {**entry["label"], "max_zoom": 14}
+            # where the names of communities begin, those of their street offices would lie among them
+            entry["label"] = {**entry["label"], "below_zoom": layer("communities")["label"]["min_zoom"]}
         layers.append(entry)
     return layers
 
@@ -357,7 +367,13 @@ def _folium_map(
 ) -> folium.Map:
     middle = [(bounds[1] + bounds[3]) / 2.0, (bounds[0] + bounds[2]) / 2.0]
     made = folium.Map(
-        location=middle, zoom_start=13, tiles=None, prefer_canvas=True, zoom_control="topleft", max_zoom=19
+        location=middle,
+        zoom_start=13,
+        tiles=None,
+        prefer_canvas=True,
+        zoom_control="topleft",
+        max_zoom=19,
+        zoom_snap=0.1,
     )
     made.add_child(_ReadData())
     for entry in switch:
@@ -374,16 +390,17 @@ def _page_data(
     bounds: Sequence[float],
     origin: tuple[int, int],
 ) -> dict[str, Any]:
-    headings = {group["id"]: f"{group['title_zh']} {group['title_en']}" for group in layer_definitions()["groups"]}
+    headings = {group["id"]: [group["title_zh"], group["title_en"]] for group in layer_definitions()["groups"]}
     order = []
     for entry in switch:
-        order.append({"id": entry["id"], "heading": headings.pop(entry["group"], None)})
-    unseen = ("group", "order", "title_en", "shown")
+        titles = [entry["title_zh"], entry["title_en"]]
+        order.append({"id": entry["id"], "title": titles, "heading": headings.pop(entry["group"], None)})
+    unseen = ("group", "order", "title_zh", "title_en", "shown")
     return {
         "code": content.code,
         "bounds": [[bounds[1], bounds[0]], [bounds[3], bounds[2]]],
         "origin": list(origin),
-        "attribution": escape(" | ".join(content.sources)),
+        "attribution": _attribution(content),
         "highlight": layer_definitions()["highlight"],
         "facts": [list(fact) for fact in _FACTS],
         "order": order,
@@ -404,12 +421,13 @@ def _head(content: CoverageContent) -> str:
         if network in totals:
             counts += (
                 f'<li style="border-color:{definition["line"]["color"]}"><b>{totals[network]:,}</b>'
-                f"{escape(definition['title_zh'].split('（')[0])}</li>"
+                f"{_both(definition['title_zh'].split('（')[0], definition['title_en'])}</li>"
             )
     return (
         '<section id="gs-head" class="gs-box">'
-        f"<h1>{escape(content.name_zh)} 网格覆盖图</h1>"
-        f"<p>{escape(content.code)} · {at:%Y-%m-%d %H:%M} 有效 · Grid coverage, three networks and the merged net</p>"
+        f"<h1>{_both(f'{content.name_zh} 网格覆盖图', f'{content.name_zh} grid coverage')}</h1>"
+        f"<p>{escape(content.code)} · {at:%Y-%m-%d %H:%M} {_both('有效', 'in force')}</p>"
+        '<button id="gs-language" type="button" aria-label="语言 Language">' + _both("English", "中文") + "</button>"
         f'<ul id="gs-counts">{counts}</ul>'
         '<input id="gs-search" type="search" autocomplete="off" spellcheck="false"'
         ' placeholder="网格编码或社区名称 · grid code or name" aria-label="搜索网格编码 Search by grid code">'
@@ -422,21 +440,42 @@ def _legend(content: CoverageContent, drawn: Sequence[dict[str, Any]], aggregate
     for group in layer_definitions()["groups"]:
         here = [entry for entry in _switch_order(drawn) if entry["group"] == group["id"]]
         if here:
-            rows += f"<h2>{escape(group['title_zh'])} {escape(group['title_en'])}</h2>"
+            rows += f"<h2>{_both(group['title_zh'], group['title_en'])}</h2>"
         for entry in here:
             rows += _legend_rows(entry)
     note = ""
     if aggregated:
         total = sum(content.totals().values())
-        note = (
-            f'<p class="gs-note">网格共 {total:,} 个，超过 {MOST_GRIDS:,} 个，本图按社区、街道汇总显示；单个网格请分区出图。'
-            f"<br>{total:,} grids: shown summed by community and street office; write one map per district to see single grids.</p>"
-        )
-    sources = "".join(f'<p class="gs-source">{escape(line)}</p>' for line in content.sources)
+        zh = f"网格共 {total:,} 个，超过 {MOST_GRIDS:,} 个，本图按社区、街道汇总显示；单个网格请分区出图。"
+        en = f"{total:,} grids: shown summed by community and street office; write one map per district to see single grids."
+        note = f'<p class="gs-note">{_both(zh, en)}</p>'
     return (
-        '<details id="gs-legend" class="gs-box" open><summary>图例 Legend</summary><div class="gs-rows">'
-        f"{note}{rows}{sources}</div></details>"
+        f'<details id="gs-legend" class="gs-box" open><summary>{_both("图例", "Legend")}</summary>'
+        f'<div class="gs-rows">{note}{rows}</div></details>'
     )
+
+
+def _sources(content: CoverageContent) -> str:
+    """Return the list that the attribution opens: every source with its licence; nothing where none is stated."""
+    if not content.sources:
+        return ""
+    lines = "".join(f"<li>{escape(line)}</li>" for line in content.sources)
+    return f'<section id="gs-sources" class="gs-box" hidden><h2>{_both("数据来源", "Sources")}</h2><ul>{lines}</ul></section>'
+
+
+def _attribution(content: CoverageContent) -> str:
+    """Return one short line: the credit OpenStreetMap asks to be in sight, and a button for all the rest."""
+    parts = []
+    if any("openstreetmap" in line.lower() for line in content.sources):
+        parts.append(_both("© OpenStreetMap 贡献者，ODbL 1.0", "© OpenStreetMap contributors, ODbL 1.0"))
+    if content.sources:
+        parts.append(f'<button id="gs-sources-switch" type="button">{_both("来源", "Sources")}</button>')
+    return " | ".join(parts)
+
+
+def _both(zh: str, en: str) -> str:
+    """Return a text in both languages; ``coverage.css`` shows one of them."""
+    return f'<span lang="zh">{escape(zh)}</span><span lang="en">{escape(en)}</span>'
 
 
 def _legend_rows(entry: Mapping[str, Any]) -> str:
@@ -451,8 +490,11 @@ def _legend_rows(entry: Mapping[str, Any]) -> str:
             if value["color"] in drawn
         )
     if "classes" in entry:
-        title = _legend_row("", f"{entry['title_zh']}（件/格）", entry["title_en"])
-        return title + "".join(_legend_row(_fill_swatch(c["color"], 0.9), c["title"], "") for c in entry["classes"])
+        steps = "".join(
+            f'<span><i style="background:{c["color"]}"></i>{escape(c["title"])}</span>' for c in entry["classes"]
+        )
+        title = _both(f"{entry['title_zh']}（件/格）", f"{entry['title_en']} (reports per grid)")
+        return f'<div class="gs-row">{title}</div><div class="gs-steps">{steps}</div>'
     fill = entry.get("fill", {})
     swatch = (
         _line_swatch(entry["line"]) if fill.get("opacity", 0) < 0.5 else _fill_swatch(fill["color"], fill["opacity"])
@@ -461,9 +503,8 @@ def _legend_rows(entry: Mapping[str, Any]) -> str:
 
 
 def _legend_row(swatch: str, title_zh: str, title_en: str, count: int | None = None) -> str:
-    english = f"<small>{escape(title_en)}</small>" if title_en else ""
     number = f'<span class="gs-count">{count:,}</span>' if count is not None else ""
-    return f'<div class="gs-row">{swatch}<span>{escape(title_zh)} {english}</span>{number}</div>'
+    return f'<div class="gs-row">{swatch}{_both(title_zh, title_en)}{number}</div>'
 
 
 def _line_swatch(line: Mapping[str, Any]) -> str:

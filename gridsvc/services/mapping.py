@@ -17,7 +17,7 @@ from gridsvc.store.listings import Listings
 from gridsvc.store.unit_of_work import UnitOfWork
 
 _STREET_DIGITS, _COMMUNITY_DIGITS = 9, 12
-OSM_LINE = "道路、建筑和设施：© OpenStreetMap 贡献者，ODbL 1.0"
+OSM_LINE = "© OpenStreetMap 贡献者 contributors, ODbL 1.0"
 
 
 def write_coverage(
@@ -39,7 +39,7 @@ def write_coverage(
     at
         The instant whose grids, names and workers are shown; reports before it are counted.
     sources
-        Lines for the attribution besides the files imported, e.g. the licence of the streets.
+        Lines for the list of sources in place of the names of the files imported, e.g. the licence of the streets.
     timezone
         In which the instant is written on the map.
 
@@ -135,10 +135,10 @@ def _counts(uow: UnitOfWork, prefix: str, at: datetime) -> dict[str, dict[str, i
 
 
 def _sources(uow: UnitOfWork, streets: gpd.GeoDataFrame, given: Sequence[str]) -> list[str]:
-    """Return where the data came from: what the caller states, the newest import of each kind, OpenStreetMap where it was used."""
+    """Return where the data came from: what the caller states, else the files imported; OpenStreetMap wherever it was used."""
     imported = uow.imports.list().drop_duplicates("kind")
     files = sorted({str(name) for name in imported["file_name"]})
-    lines = [*given, *(["数据来源：" + "、".join(files)] if files else [])]
+    lines = list(given) or (["导入文件 Files imported: " + ", ".join(files)] if files else [])
     marks = [*lines, *imported["kind"].astype(str), *streets["source"].astype(str).unique()]
     uses_osm = any("osm" in mark.lower() or "openstreetmap" in mark.lower() for mark in marks)
     return [*lines, OSM_LINE] if uses_osm else lines

@@ -57,10 +57,8 @@ def distinct_colours(page: Page) -> int:
     )
 
 
-def test_all_layers_show_and_nothing_is_asked_of_the_network(opened):
-    assert drawn(opened) == {
-        "streets", "grids_unified", "grids_security", "grids_social", "grids_urban", "communities", "street_offices", "districts",
-    }  # fmt: skip
+def test_the_first_view_shows_the_merged_net_and_asks_nothing_of_the_network(opened):
+    assert drawn(opened) == {"streets", "grids_unified", "communities", "street_offices", "districts"}
     assert distinct_colours(opened) > 20
     assert opened.faults == []
     assert [url for url in opened.asked if not url.startswith(("file:", "data:"))] == []
@@ -102,11 +100,46 @@ def test_the_mouse_tells_who_answers_in_every_network(opened):
 
     tip = opened.locator(".gs-tip")
     tip.wait_for(state="visible")
-    text = tip.inner_text()
-    for name in ("统一网格", "治安网格", "治理网格", "单元网格", "社区"):
-        assert name in text
+    assert "统一网格" in tip.inner_text()
     opened.mouse.click(705, 405)
-    assert "400 户" in opened.locator("#gs-panel").inner_text()
+    text = opened.locator("#gs-panel").inner_text()
+    for name in ("统一网格", "治安网格", "治理网格", "单元网格", "社区", "400 户"):
+        assert name in text
     opened.click(".gs-close")
     assert opened.locator("#gs-panel").is_hidden()
     assert opened.faults == []
+
+
+def test_the_map_speaks_english_when_asked(opened):
+    assert "图例" in opened.locator("#gs-legend").inner_text()
+
+    opened.click("#gs-language")
+
+    assert "Legend" in opened.locator("#gs-legend").inner_text()
+    assert "图例" not in opened.locator("#gs-legend").inner_text()
+    switch = opened.locator(".leaflet-control-layers-overlays").inner_text()
+    assert "Unit grids" in switch
+    assert "单元网格" not in switch
+    assert opened.faults == []
+
+
+def test_all_sources_open_from_the_attribution(opened):
+    assert "OpenStreetMap" in opened.locator(".leaflet-control-attribution").inner_text()
+    assert opened.locator("#gs-sources").is_hidden()
+
+    opened.click("#gs-sources-switch")
+
+    assert "ODbL" in opened.locator("#gs-sources").inner_text()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1366, 768), (1366, 629)], ids=["whole screen", "with browser bars"])
+def test_boxes_neither_cover_each_other_nor_leave_a_laptop_screen(opened, width, height):
+    opened.set_viewport_size({"width": width, "height": height})
+    opened.wait_for_timeout(200)
+    head, legend, scale = (
+        opened.locator(name).bounding_box() for name in ("#gs-head", "#gs-legend", ".leaflet-control-scale")
+    )
+
+    assert head["y"] + head["height"] <= legend["y"]
+    assert legend["y"] + legend["height"] <= scale["y"]
+    assert opened.evaluate("(e => e.scrollHeight <= e.clientHeight)(document.getElementById('gs-legend'))")

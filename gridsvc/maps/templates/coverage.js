@@ -151,13 +151,14 @@ var gridsvc = (function () {
       });
       relabel(layer, zoom);
     });
+    thin();
     if (highlight) highlight.eachLayer(function (drawn) { drawn.bringToFront(); });
     document.documentElement.setAttribute("data-drawn", Object.keys(shown).sort().join(" "));
   }
 
   function relabel(layer, zoom) {
     if (!layer.label || !layer.label_at) return;
-    var wanted = shown[layer.id] && zoom >= layer.label.min_zoom && !(layer.label.max_zoom && zoom > layer.label.max_zoom);
+    var wanted = shown[layer.id] && zoom >= layer.label.min_zoom && !(layer.label.max_zoom && zoom > layer.label.max_zoom) && !(layer.label.below_zoom && zoom >= layer.label.below_zoom);
     if (wanted && !labels[layer.id]) {
       labels[layer.id] = L.layerGroup(layer.label_at.map(function (at, i) {
         var text = document.createElement("span");
@@ -168,6 +169,21 @@ var gridsvc = (function () {
     }
     if (!labels[layer.id]) return;
     if (wanted) labels[layer.id].addTo(map); else labels[layer.id].remove();
+  }
+
+  // of names that would lie on each other the first stays: larger divisions before smaller ones, then by code
+  function thin() {
+    var taken = [];
+    data.layers.slice().reverse().forEach(function (layer) {
+      if (!labels[layer.id] || !map.hasLayer(labels[layer.id])) return;
+      labels[layer.id].getLayers().forEach(function (marker, i) {
+        var spot = map.latLngToLayerPoint(marker.getLatLng()), half = layer.name[i].length * layer.label.size / 2 + 3;
+        var box = [spot.x - half, spot.y - layer.label.size * 0.7, spot.x + half, spot.y + layer.label.size * 0.7];
+        var free = taken.every(function (other) { return box[0] > other[2] || box[2] < other[0] || box[1] > other[3] || box[3] < other[1]; });
+        if (free) taken.push(box);
+        marker.setOpacity(free ? 1 : 0);
+      });
+    });
   }
 
   function inside(rings, x, y) {
@@ -192,9 +208,10 @@ var gridsvc = (function () {
     return -1;
   }
 
-  function at(place) {
+  // the features at a place, smallest divisions first; of hidden layers too when all are asked for
+  function at(place, all) {
     var x = place.lng * 1e6 - data.origin[0], y = place.lat * 1e6 - data.origin[1];
-    return data.layers.filter(function (layer) { return layer.code && shown[layer.id]; }).map(function (layer) {
+    return data.layers.filter(function (layer) { return layer.code && (all || shown[layer.id]); }).map(function (layer) {
       return { layer: layer, row: find(layer, x, y) };
     }).filter(function (hit) { return hit.row >= 0; }).reverse();
   }
@@ -203,6 +220,23 @@ var gridsvc = (function () {
     var made = document.createElement(tag);
     if (className) made.className = className;
     if (text !== undefined) made.textContent = text;
+    return made;
+  }
+
+  // a text in both languages; the style sheet shows one of them
+  function both(pair) {
+    var made = document.createDocumentFragment();
+    ["zh", "en"].forEach(function (language, i) {
+      var part = element("span", "", pair[i]);
+      part.lang = language;
+      made.appendChild(part);
+    });
+    return made;
+  }
+
+  function holding(tag, className, content) {
+    var made = element(tag, className);
+    made.appendChild(content);
     return made;
   }
 
@@ -217,7 +251,7 @@ var gridsvc = (function () {
       .map(function (fact) {
         var value = layer[fact[0]][row];
         if (typeof value === "number") value = value.toLocaleString("zh-CN");
-        return [fact[1], value + (fact[2] || "")];
+        return [[fact[1], fact[3]], [value + fact[2], value + fact[4]]];
       });
   }
 
@@ -227,14 +261,14 @@ var gridsvc = (function () {
     hits.forEach(function (hit) {
       var head = element("div", "gs-card-head");
       head.appendChild(swatch(hit.layer));
-      head.appendChild(element("b", "", hit.layer.short_zh));
+      head.appendChild(holding("b", "", both(hit.layer.short)));
       head.appendChild(element("span", "gs-code", hit.layer.code[hit.row]));
       head.appendChild(element("span", "", hit.layer.name ? hit.layer.name[hit.row] : ""));
       box.appendChild(head);
       (full ? facts(hit.layer, hit.row, known) : []).forEach(function (line) {
         var row = element("div", "gs-fact");
-        row.appendChild(element("span", "", line[0]));
-        row.appendChild(element("span", "", line[1]));
+        row.appendChild(holding("span", "", both(line[0])));
+        row.appendChild(holding("span", "", both(line[1])));
         box.appendChild(row);
       });
     });
@@ -305,12 +339,13 @@ var gridsvc = (function () {
       list.hidden = !words;
       if (!words) return;
       var found = matches(words);
-      if (!found.length) list.appendChild(element("li", "gs-none", "没有找到 · Nothing found"));
+      if (!found.length) list.appendChild(holding("li", "gs-none", both(["没有找到", "Nothing found"])));
       found.forEach(function (hit) {
         var item = element("li");
         item.appendChild(swatch(hit.layer));
         item.appendChild(element("span", "gs-code", hit.layer.code[hit.row]));
-        item.appendChild(element("span", "", (hit.layer.name ? hit.layer.name[hit.row] : "") + " " + hit.layer.short_zh));
+        item.appendChild(element("span", "", hit.layer.name ? hit.layer.name[hit.row] : ""));
+        item.appendChild(holding("span", "", both(hit.layer.short)));
         item.onmousedown = function (event) { event.preventDefault(); list.hidden = true; input.blur(); goTo(hit.layer, hit.row); };
         list.appendChild(item);
       });
@@ -334,11 +369,36 @@ var gridsvc = (function () {
       if (list.querySelector(".gs-group")) return;
       var labelled = list.querySelectorAll("label");
       data.order.forEach(function (entry, i) {
-        if (entry.heading && labelled[i]) list.insertBefore(element("div", "gs-group", entry.heading), labelled[i]);
+        if (!labelled[i]) return;
+        if (entry.heading) list.insertBefore(holding("div", "gs-group", both(entry.heading)), labelled[i]);
+        labelled[i].querySelector("input + span").replaceChildren(" ", both(entry.title));
       });
     }
     put();
     new MutationObserver(put).observe(list, { childList: true });
+  }
+
+  // the whole division, beside the boxes where there is room for that
+  function fit() {
+    var size = map.getSize(), legend = document.getElementById("gs-legend");
+    legend.open = size.y >= 600;
+    var wide = size.x >= 1100;
+    map.fitBounds(data.bounds, { paddingTopLeft: [wide ? 400 : 16, wide ? 16 : 190], paddingBottomRight: [wide ? 210 : 16, 30], animate: false });
+  }
+
+  function useLanguage(language) {
+    document.documentElement.setAttribute("data-lang", language);
+    document.documentElement.lang = language === "en" ? "en" : "zh-CN";
+  }
+
+  // the buttons of the head and of the attribution; an address that ends in #en opens in English
+  function buttons() {
+    document.getElementById("gs-language").onclick = function () {
+      useLanguage(document.documentElement.getAttribute("data-lang") === "en" ? "zh" : "en");
+    };
+    useLanguage(location.hash === "#en" ? "en" : "zh");
+    var list = document.getElementById("gs-sources"), open = document.getElementById("gs-sources-switch");
+    if (open) open.onclick = function () { list.hidden = !list.hidden; };
   }
 
   function start(leafletMap) {
@@ -346,9 +406,6 @@ var gridsvc = (function () {
     map.attributionControl.setPrefix("Leaflet");
     map.attributionControl.addAttribution(data.attribution);
     L.control.scale({ imperial: false, maxWidth: 160 }).addTo(map);
-    // beside the boxes where there is room
-    var wide = map.getSize().x >= 1100;
-    map.fitBounds(data.bounds, { paddingTopLeft: [wide ? 350 : 16, wide ? 16 : 190], paddingBottomRight: [wide ? 210 : 16, 30], animate: false });
     map.on("zoomend", refresh);
     tooltip = L.tooltip({ className: "gs-tip", direction: "right", offset: [14, 0] });
     var moved = null;
@@ -361,16 +418,24 @@ var gridsvc = (function () {
       moved = event;
     });
     map.on("mouseout", function () { map.closeTooltip(tooltip); });
-    map.on("click", function (event) { select(at(event.latlng)); });
-    ["gs-head", "gs-legend", "gs-panel"].forEach(function (id) {
+    map.on("click", function (event) { select(at(event.latlng, true)); });
+    ["gs-head", "gs-legend", "gs-sources", "gs-panel"].forEach(function (id) {
       var box = document.getElementById(id);
+      if (!box) return;
       L.DomEvent.disableClickPropagation(box);
       L.DomEvent.disableScrollPropagation(box);
       map.getContainer().appendChild(box);
-      box.hidden = box.id === "gs-panel";
+      box.hidden = box.id === "gs-panel" || box.id === "gs-sources";
     });
     search();
     headings();
+    buttons();
+    fit();
+    // again with the window, until somebody moves the map
+    map.on("resize", fit);
+    ["mousedown", "wheel", "touchstart", "keydown"].forEach(function (kind) {
+      map.getContainer().addEventListener(kind, function () { map.off("resize", fit); }, { once: true, capture: true, passive: true });
+    });
     refresh();
   }
 

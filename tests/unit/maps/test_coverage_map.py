@@ -68,7 +68,8 @@ def test_layers_are_in_the_switch_and_report_density_starts_hidden(page):
     for key in ("grids_unified", "communities", "streets", "reports_density"):
         assert json.dumps(layer(key)["title_zh"])[1:-1] in switch or layer(key)["title_zh"] in switch
     shown = re.findall(r"encoded_layer_(\w+)\.addTo", page)
-    assert len(shown) == len(layers_of(page)) - 1
+    off = ["reports_density", *layer_definitions()["files"]["coverage"]["off_at_first"]]
+    assert len(shown) == len(layers_of(page)) - len(off)
 
 
 def test_attribution_scale_search_and_language(page):
@@ -77,6 +78,25 @@ def test_attribution_scale_search_and_language(page):
     assert 'id="gs-search"' in page
     assert '<html lang="zh-CN">' in page
     assert "2026-01-01 08:00" in page
+
+
+def test_the_attribution_is_one_line_and_opens_all_sources():
+    lines = [f"来源 {i}, CC0-1.0" for i in range(20)]
+
+    page, _, _ = coverage_page(coverage_content(sources=[*lines, "© OpenStreetMap 贡献者 contributors, ODbL 1.0"]))
+
+    attribution = data_of(page)["attribution"]
+    assert "OpenStreetMap" in attribution
+    assert "来源 3" not in attribution
+    listed = page[page.index('id="gs-sources"') :]
+    assert all(line in listed for line in lines)
+
+
+def test_without_sources_there_is_nothing_to_open():
+    page, _, _ = coverage_page(coverage_content(sources=[]))
+
+    assert data_of(page)["attribution"] == ""
+    assert 'id="gs-sources"' not in page
 
 
 def test_density_classes_cover_every_grid_with_reports(page):
