@@ -218,12 +218,12 @@ def complete_real_district(
     pieces = build_district(ground, tree, read_recipe(), epsg=epsg, as_of=as_of, seed=seed, progress=progress)
     _check_counts(pieces["divisions"], tree)
     sources = [
-        {"what": "streets", "source": Path(streets).name, "licence": "as the file's source states"},
-        {"what": "boundary", "source": Path(boundary).name, "licence": "as the file's source states"},
+        {"what": "streets", "source": Path(streets).name, "licence": "许可见来源 see source"},
+        {"what": "boundary", "source": Path(boundary).name, "licence": "许可见来源 see source"},
         {
             "what": "codes and names of divisions",
             "source": Path(divisions).name,
-            "licence": "as the file's source states",
+            "licence": "许可见来源 see source",
         },
         {
             "what": "polygons of street offices and communities, lanes, footways, buildings, walls, facilities, workers, reports",
