@@ -86,6 +86,7 @@ _COMMON = (
 )  # fmt: skip
 _OF_KIND: dict[str, tuple[Any, ...]] = {
     "grids": (click.option("--network", type=click.Choice(["urban", "social", "security"]), default="security", show_default=True, help="Network the grids belong to."),),
+    "osm": (click.option("--datum", type=click.Choice(["wgs84", "EPSG:4326", "file"]), default="wgs84", show_default=True, help="An extract is always WGS 84."),),
     "reports": (click.option("--timezone", help="Zone of times without a UTC offset, such as Asia/Shanghai."),),
 }  # fmt: skip
 
@@ -138,7 +139,7 @@ def _print(result: Any) -> None:
 
 def _add_command(kind: str) -> None:
     def command(file: Path, as_json: bool, valid_from: datetime | None, dry_run: bool, **how: Any) -> None:
-        _run(kind, file, as_json, valid_from, dry_run, **({"datum": None} | how))
+        _run(kind, file, as_json, valid_from, dry_run, **how)
 
     options = (*_COMMON, *_OF_KIND.get(kind, ()), *(() if kind == "osm" else (_DATUM, *_OPTIONS)))
     for option in reversed(options):
