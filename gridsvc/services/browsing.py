@@ -66,7 +66,7 @@ def list_page(
         Adds ``geometry`` to each row as a GeoJSON geometry object (not for workers and assignments, which have none).
     """
     listings = Listings(uow.connection, uow.scope)
-    asked = {"at": at, "prefix": prefix, "bbox": bbox} | filters
+    asked: dict[str, Any] = {"at": at, "prefix": prefix, "bbox": bbox} | filters
     # one row more than asked tells whether there is a next page, without counting
     rows = listings.page(what, cursor=cursor, limit=limit + 1, with_geometry=with_geometry, **asked)
     key = _KEYS[what]
