@@ -23,6 +23,8 @@ from gridsvc.errors import (
     RequestInvalidError,
 )
 
+# what a server says while it dies, stops or starts; without SQLSTATE it has said nothing any more
+_GOING_AWAY = (pg.AdminShutdown, pg.CrashShutdown, pg.CannotConnectNow, pg.TooManyConnections)
 _CODE_CHECKS = ("code_fits_level", "code_within_parent", "code_within_community", "district_code_digits")
 
 
@@ -99,7 +101,9 @@ def refusal_of(error: BaseException) -> GridsvcError | None:
         )
     if isinstance(error, pg.LockNotAvailable):
         return ConflictError("The database is busy: a lock was not given in time.", hint="Try again.")
-    if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+    if isinstance(error, pg.QueryCanceled):
+        return DatabaseUnavailableError("The database did not answer in time.", hint="Ask for less, or try again later.")
+    if isinstance(error, _GOING_AWAY) or (isinstance(error, psycopg.OperationalError) and error.sqlstate is None):
         return DatabaseUnavailableError(
             f"No connection to the database: {str(error).strip().splitlines()[0].rstrip('.')}.",
             hint="Run `gridsvc doctor`.",

@@ -67,9 +67,10 @@ def layer_names(tile: bytes) -> list[str]:
     return [next(v for n, v in _fields(layer) if n == 1).decode() for n, layer in _fields(tile) if n == 3]
 
 
-def features(tile: bytes) -> list[dict]:
-    """Return the tags of every feature of a tile's first layer, with ``id`` and ``points`` (tile units)."""
-    layer = next(v for n, v in _fields(tile) if n == 3)
+def features(tile: bytes, name: str | None = None) -> list[dict]:
+    """Return the tags of every feature of a tile's layer (the first, or ``name``), with ``id`` and ``points`` (tile units)."""
+    layers = [v for n, v in _fields(tile) if n == 3]
+    layer = layers[layer_names(tile).index(name) if name else 0]
     keys = [v.decode() for n, v in _fields(layer) if n == 3]
     values = [_value(v) for n, v in _fields(layer) if n == 4]
     found = []
