@@ -6,6 +6,7 @@ import secrets
 from typing import Protocol
 
 from flask import Flask
+from flask.json.provider import DefaultJSONProvider
 
 from gridsvc.services.readiness import UnitOfWorkMaker
 from gridsvc.settings import Settings
@@ -55,7 +56,8 @@ def create_app(app_services: AppServices, settings: Settings) -> Flask:
         GRIDSVC_ANONYMOUS=settings.anonymous,
         GRIDSVC_TIMEZONE=settings.timezone,
     )
-    app.json.ensure_ascii = False
+    if isinstance(app.json, DefaultJSONProvider):
+        app.json.ensure_ascii = False
     app.url_map.strict_slashes = True
     app.extensions["gridsvc"] = app_services
     register_errors(app)

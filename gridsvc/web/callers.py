@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, current_app, g, redirect, request, session, url_for
+from werkzeug.wrappers import Response as BaseResponse
 
 from gridsvc.errors import ForbiddenError, UnauthenticatedError
 from gridsvc.services import browsing
@@ -115,7 +116,7 @@ def refuse_other_sites() -> None:
         )
 
 
-def _guard() -> Response | None:
+def _guard() -> BaseResponse | None:
     if request.endpoint is None or request.endpoint in OPEN_ENDPOINTS:
         return None
     try:

@@ -14,6 +14,7 @@ from typing import Any
 
 from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as BaseResponse
 
 from gridsvc import errors as refusals
 
@@ -119,7 +120,7 @@ def refusal_to_problem(error: refusals.GridsvcError) -> Response:
     return problem(status, error.code, title_of(error), error.message, error.hint, headers, **more)
 
 
-def http_to_problem(error: HTTPException) -> Response:
+def http_to_problem(error: HTTPException) -> BaseResponse:
     """Return the problem document of an error the framework raised (404, 405, 413, 415 ...), keeping its headers."""
     status = error.code or 500
     if error.response is not None or status < 400:
@@ -150,7 +151,7 @@ def wants_page() -> bool:
     return request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
 
 
-def _shown(answer: Response) -> Response:
+def _shown(answer: BaseResponse) -> BaseResponse:
     """Return ``answer`` as a page when a person asked for one, else as it is."""
     if answer.status_code < 400 or not wants_page():
         return answer

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, Response, redirect, request
+from flask import Blueprint, Flask, redirect, request
 from flask_babel import Babel, get_locale
+from werkzeug.wrappers import Response as BaseResponse
 
 from gridsvc.errors import RequestInvalidError
 from gridsvc.settings import Settings
@@ -16,7 +17,7 @@ language = Blueprint("language", __name__)
 
 
 @language.get("/language/<code>")
-def choose(code: str) -> Response:
+def choose(code: str) -> BaseResponse:
     """Remember a language in a cookie and go back to the page the link was on."""
     if code not in LANGUAGES:
         raise RequestInvalidError(f"There is no language {code!r}.", hint=f"The languages are {', '.join(LANGUAGES)}.")

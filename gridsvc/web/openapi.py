@@ -81,7 +81,8 @@ def _query_parameters(schema: dict[str, Any]) -> list[dict[str, Any]]:
 def _answers(endpoint: Endpoint, prefix: str) -> dict[str, Any]:
     answers: dict[str, Any] = {}
     for status, answer in endpoint.answers.items():
-        answers[str(status)] = described = {"description": answer.description}
+        described: dict[str, Any] = {"description": answer.description}
+        answers[str(status)] = described
         if answer.model is not None:
             schema = {"$ref": _REF.format(model=answer.model.__name__)}
             described["content"] = {answer.media_type: {"schema": schema}}

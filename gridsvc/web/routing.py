@@ -13,7 +13,7 @@ import typing
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Blueprint, request
 from pydantic import BaseModel, ValidationError
@@ -21,6 +21,8 @@ from pydantic import BaseModel, ValidationError
 from gridsvc.errors import DatumMissingError, RequestInvalidError
 from gridsvc.web.callers import READERS, require_role
 from gridsvc.web.json_bodies import read_json
+
+Asked = TypeVar("Asked", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class Endpoints:
             self.declared.append(endpoint)
 
             @wraps(handler)
-            def checked(**path: str) -> Any:
+            def checked(**path: Any) -> Any:
                 require_role(endpoint.roles)
                 if endpoint.query is not None:
                     path["query"] = read_query(endpoint.query)
@@ -103,7 +105,7 @@ def _is_list(annotation: Any) -> bool:
     return typing.get_origin(annotation) is list
 
 
-def read_query(model: type[BaseModel]) -> BaseModel:
+def read_query(model: type[Asked]) -> Asked:
     """Return the query parameters of the request as ``model``; list fields take commas or repetition, others come once."""
     values: dict[str, Any] = {}
     for name, given in request.args.lists():
@@ -126,7 +128,7 @@ def _fault(fault: Any) -> dict[str, str]:
     return {"field": where, "code": fault["type"].replace("_", "-"), "message": fault["msg"]}
 
 
-def validate(model: type[BaseModel], values: Any, *, where: str) -> BaseModel:
+def validate(model: type[Asked], values: Any, *, where: str) -> Asked:
     """Return ``values`` as ``model``.
 
     Raises

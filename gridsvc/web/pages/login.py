@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flask import Blueprint, Response, redirect, render_template, request, session, url_for
+from werkzeug.wrappers import Response as BaseResponse
 
 from gridsvc.errors import UnauthenticatedError
 from gridsvc.web.callers import principal_of, refuse_other_sites
@@ -18,7 +19,7 @@ def show() -> Response:
 
 
 @login.post("/login")
-def enter() -> Response:
+def enter() -> BaseResponse:
     """Begin a session with the token given, and go to the page that was asked for; the form again when it is not valid."""
     refuse_other_sites()
     token = request.form.get("token", "").strip()
@@ -32,7 +33,7 @@ def enter() -> Response:
 
 
 @login.post("/logout")
-def leave() -> Response:
+def leave() -> BaseResponse:
     """End the session."""
     refuse_other_sites()
     session.clear()

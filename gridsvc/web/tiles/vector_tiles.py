@@ -36,7 +36,11 @@ class TileQuery(At):
     tag="tiles",
     query=TileQuery,
     answers={
-        200: Answer("Mapbox Vector Tile 2: a layer named as in the path; divisions also have NAME_labels, one point each.", None, MVT),
+        200: Answer(
+            "Mapbox Vector Tile 2: a layer named as in the path; divisions also have NAME_labels, one point each.",
+            None,
+            MVT,
+        ),
         204: Answer("Nothing is drawn there."),
         304: Answer("The tile you hold is still right."),
     },
@@ -65,4 +69,5 @@ def _tile_answer(tile: Tile) -> Response:
     who = caller()
     answer.headers["Cache-Control"] = "public, no-cache" if who.is_anonymous and not who.scope else "private, no-cache"
     answer.set_etag(f"{tile.tag}-gzip" if compressed else tile.tag)
-    return answer.make_conditional(request)
+    answer.make_conditional(request)
+    return answer
