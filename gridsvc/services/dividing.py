@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -270,7 +271,7 @@ def _store(
     wide = code[:_DISTRICT_DIGITS]
     held = {network: uow.grids.list(network, prefix=wide, at=at) for network in NETWORK_OF_KIND.values()}
     frames = _frames(uow, grids, area, held)
-    counts = {"retired": 0, "inserted": 0, "unchanged": 0, "redraws": {}}
+    counts: dict[str, Any] = {"retired": 0, "inserted": 0, "unchanged": 0, "redraws": {}}
     changed = {kind: not is_in_force(frames[kind], held[NETWORK_OF_KIND[kind]]) for kind in KINDS}
     _refuse_misfit(kinds, changed, held)
     for kind in kinds:
