@@ -18,6 +18,7 @@ from gridsvc.store.unit_of_work import UnitOfWork
 
 # digits of the divisions below a code of so many digits; the last level holds grids
 _CHILD_DIGITS = {0: 6, 2: 6, 4: 6, 6: 9, 9: 12}
+_LEVEL_DIGITS = {"district": 6, "street": 9, "community": 12}
 _KEYS = {
     "divisions": "code",
     "grids": "code",
@@ -128,14 +129,23 @@ def check_network(uow: UnitOfWork, network: str) -> None:
         )
 
 
-def overview(uow: UnitOfWork, code: str, *, at: datetime) -> list[dict[str, Any]]:
-    """Return the divisions directly below ``code`` ("" for the top) with what is in each.
+def overview(
+    uow: UnitOfWork, code: str, *, at: datetime, since: datetime | None = None, level: str | None = None
+) -> list[dict[str, Any]]:
+    """Return the divisions directly below ``code`` ("" for the top), or all of a level under it, with what is in each.
 
-    Each row: code, name, level, bounds (min_lon ...), grids by network, households, area_m2, workers, reports. Empty below
-    a community, whose parts are grids.
+    Each row: code, name, level, bounds (min_lon ...), grids by network, households, area_m2, workers, reports from
+    ``since`` (None: from the first) to ``at``. Empty below a community, whose parts are grids.
     """
-    digits = _CHILD_DIGITS.get(len(code))
-    return Listings(uow.connection, uow.scope).overview(code, at=at, digits=digits) if digits else []
+    digits = _LEVEL_DIGITS[level] if level else _CHILD_DIGITS.get(len(code))
+    if digits is None:
+        return []
+    return Listings(uow.connection, uow.scope).overview(code, at=at, digits=digits, since=since)
+
+
+def has_reports(uow: UnitOfWork, *, since: datetime, until: datetime) -> bool:
+    """Return whether any report in scope was made in ``[since, until)``."""
+    return not uow.reports.list(since=since, until=until, limit=1).empty
 
 
 def extent(uow: UnitOfWork, *, at: datetime) -> dict[str, Any] | None:

@@ -64,9 +64,18 @@ class Listings(Repository):
             text(f"SELECT count(*) FROM ({sql_text(f'listing_{what}')}) AS listed"), bound
         ).scalar_one()
 
-    def overview(self, code: str, *, at: datetime, digits: int) -> list[dict[str, Any]]:
-        """Return the divisions of ``digits`` digits under ``code`` with what is in each: grids, households, workers, reports."""
-        bound = {"scope": like_pattern(self.scope), "prefix": like_pattern(code), "digits": digits, "at": at}
+    def overview(self, code: str, *, at: datetime, digits: int, since: datetime | None = None) -> list[dict[str, Any]]:
+        """Return the divisions of ``digits`` digits under ``code`` with what is in each: grids, households, workers, reports.
+
+        Reports made before ``since`` are not counted; None counts all up to ``at``.
+        """
+        bound = {
+            "scope": like_pattern(self.scope),
+            "prefix": like_pattern(code),
+            "digits": digits,
+            "at": at,
+            "since": since,
+        }
         return self._rows("overview", bound)
 
     def search(self, words: str, *, at: datetime, limit: int) -> list[dict[str, Any]]:
@@ -89,6 +98,11 @@ class Listings(Repository):
             text("SELECT network, name_zh, name_en, grid_kind, is_merged FROM networks ORDER BY sort_order, network")
         )
         return [dict(row) for row in rows.mappings()]
+
+    def street_sources(self) -> list[str]:
+        """Return the distinct sources of the streets held, in order."""
+        statement = text("SELECT DISTINCT source FROM streets WHERE source IS NOT NULL ORDER BY 1")
+        return list(self.connection.execute(statement).scalars())
 
     def circle_divisions(self) -> list[str]:
         """Return the codes of the divisions with a run of the service circle, in order."""

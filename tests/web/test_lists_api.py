@@ -254,3 +254,38 @@ def test_the_scope_of_a_token_cuts_every_list(town_client, token_of):
 
 def test_coverage_without_a_run_is_404(town_client):
     assert town_client.get("/api/v1/circle/coverage?division=420103").json["code"] == "not-found"
+
+
+def test_overview_counts_reports_of_a_time_window(town_client):
+    town_client.post("/api/v1/reports", json=served_town.report_body())
+    path = "/api/v1/overview?division=420103&at=2026-07-02T00:00:00Z"
+
+    assert sum(c["reports"] for c in get(town_client, f"{path}&since=2026-03-05T00:00:00Z")["children"]) == 1
+    assert sum(c["reports"] for c in get(town_client, f"{path}&since=2026-03-06T00:00:00Z")["children"]) == 0
+
+
+def test_overview_of_a_level_lists_all_of_it(town_client):
+    children = get(town_client, "/api/v1/overview?division=420103&level=community")["children"]
+
+    assert [c["code"] for c in children] == sorted(town.COMMUNITIES)
+    assert town_client.get("/api/v1/overview?level=grid").status_code == 422
+
+
+def test_a_merged_grid_is_answered_by_the_worker_of_its_governance_grid(town_client, open_uow):
+    answers = {
+        "social": {"code": "420103001001002", "share": 0.75}, "security": {"code": "420103001001001", "share": 0.6},
+    }  # fmt: skip
+    with open_uow() as uow:
+        grids = town.grid_frame([town.COMMUNITIES[0]], network="unified", kind="unified", first_serial=21)
+        redraw = uow.redraws.open_draft("unified", town.COMMUNITIES[0], "automatic", "test", town.LATER)
+        uow.redraws.put_grids(redraw, grids.assign(responsible=[answers] * len(grids)))
+        uow.redraws.approve(redraw, "test", town.LATER, town.LATER, {})
+        uow.commit()
+
+    card = get(town_client, "/api/v1/grids/420103001001021?network=unified")["properties"]
+    lon, lat = town.community_box(town.COMMUNITIES[0]).centroid.coords[0]
+    place = get(town_client, f"/api/v1/locate?lon={lon - 0.001}&lat={lat}&datum=cgcs2000")
+
+    assert [w["name"] for w in card["workers"]] == ["网格员1"]
+    unified = next(g for g in place["grids"] if g["network"] == "unified")
+    assert [w["name"] for w in unified["workers"]] == ["网格员1"]

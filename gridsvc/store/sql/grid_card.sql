@@ -12,7 +12,8 @@ LEFT JOIN divisions c ON c.code = g.community_code AND c.valid_from <= :at AND (
 LEFT JOIN divisions s ON s.code = left(g.community_code, 9) AND s.valid_from <= :at AND (s.valid_to IS NULL OR s.valid_to > :at)
 LEFT JOIN divisions x ON x.code = left(g.community_code, 6) AND x.valid_from <= :at AND (x.valid_to IS NULL OR x.valid_to > :at)
 LEFT JOIN LATERAL (
-  -- who answers in a unit grid is who answers in the governance grid it lies in
+  -- who answers in a unit grid is who answers in the governance grid it lies in; in a merged grid, the worker responsible
+  -- for the governance grid that answers for it
   SELECT jsonb_agg(jsonb_build_object(
            'worker_code', w.worker_code, 'name', w.name, 'role', a.role, 'is_primary', a.is_primary,
            'kind_code', w.kind_code,
@@ -21,7 +22,9 @@ LEFT JOIN LATERAL (
   FROM assignments a
   JOIN workers w ON w.worker_code = a.worker_code AND w.valid_from <= :at AND (w.valid_to IS NULL OR w.valid_to > :at)
   WHERE ((a.network = g.network AND a.grid_code = g.code)
-         OR (g.network = 'urban' AND a.network = 'social' AND a.grid_code = g.parent_code))
+         OR (g.network = 'urban' AND a.network = 'social' AND a.grid_code = g.parent_code)
+         OR (g.network = 'unified' AND a.network = 'social' AND a.is_primary
+             AND a.grid_code = g.responsible -> 'social' ->> 'code'))
     AND a.valid_from <= :at AND (a.valid_to IS NULL OR a.valid_to > :at)
 ) AS staff ON true
 WHERE g.network = :network AND g.code = :code AND g.code LIKE :scope

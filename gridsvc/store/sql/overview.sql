@@ -22,6 +22,7 @@ report_counts AS (
   SELECT left(r.community_code, :digits) AS code, count(*) AS reports
   FROM reports r
   WHERE r.community_code LIKE :scope AND r.community_code LIKE :prefix AND r.reported_at <= :at
+    AND (CAST(:since AS timestamptz) IS NULL OR r.reported_at >= :since)
   GROUP BY 1
 )
 SELECT d.code, d.name, d.level, d.parent_code,

@@ -12,7 +12,7 @@ from gridsvc.services import browsing
 from gridsvc.web.api.geojson import GEOJSON, Feature, feature, list_answer
 from gridsvc.web.callers import now, open_uow
 from gridsvc.web.json_bodies import json_answer
-from gridsvc.web.parameters import At, Bbox, Paged, PageInfo, Prefix
+from gridsvc.web.parameters import At, Bbox, Instant, Paged, PageInfo, Prefix
 from gridsvc.web.routing import Answer, Endpoints
 
 divisions = Blueprint("divisions", __name__)
@@ -53,6 +53,12 @@ class OverviewQuery(At):
     """The division to look into."""
 
     division: Prefix = Field("", description="Its code; empty for the top of your scope.")
+    since: Instant | None = Field(
+        None, description="Count reports from this instant on; all up to ``at`` when left out."
+    )
+    level: Literal["district", "street", "community"] | None = Field(
+        None, description="All divisions of this level under it, rather than those directly below."
+    )
 
 
 class Bounds(BaseModel):
@@ -148,10 +154,10 @@ def get_division(code: str, query: At) -> Response:
     answers={200: Answer("Counts by division.", Overview)},
 )
 def get_overview(query: OverviewQuery) -> Response:
-    """Return grids by network, households, workers and reports of each division directly below one: the drill-down."""
+    """Return grids by network, households, workers and reports of each division below one: the drill-down, the density."""
     at = query.at or now()
     with open_uow() as uow:
-        children = browsing.overview(uow, query.division, at=at)
+        children = browsing.overview(uow, query.division, at=at, since=query.since, level=query.level)
     return json_answer({"at": at, "division": query.division, "children": children})
 
 
