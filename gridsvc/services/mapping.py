@@ -13,6 +13,7 @@ import shapely
 from gridsvc.errors import NotFoundError
 from gridsvc.maps.coverage import MOST_GRIDS, NETWORKS, CoverageContent, WrittenMap, write_coverage_map
 from gridsvc.progress import SILENT, Progress
+from gridsvc.services.data_sources import read_sources
 from gridsvc.store.listings import Listings
 from gridsvc.store.unit_of_work import UnitOfWork
 
@@ -136,9 +137,6 @@ def _counts(uow: UnitOfWork, prefix: str, at: datetime) -> dict[str, dict[str, i
 
 def _sources(uow: UnitOfWork, streets: gpd.GeoDataFrame, given: Sequence[str]) -> list[str]:
     """Return where the data came from: what the caller states, else the files imported; OpenStreetMap wherever it was used."""
-    imported = uow.imports.list().drop_duplicates("kind")
-    files = sorted({str(name) for name in imported["file_name"]})
-    lines = list(given) or (["导入文件 Files imported: " + ", ".join(files)] if files else [])
-    marks = [*lines, *imported["kind"].astype(str), *streets["source"].astype(str).unique()]
-    uses_osm = any("osm" in mark.lower() or "openstreetmap" in mark.lower() for mark in marks)
-    return [*lines, OSM_LINE] if uses_osm else lines
+    found = read_sources(uow, street_sources=streets["source"].astype(str).unique(), stated=given)
+    lines = list(given) or (["导入文件 Files imported: " + ", ".join(found.files)] if found.files else [])
+    return [*lines, OSM_LINE] if found.uses_osm else lines
