@@ -107,6 +107,36 @@ def test_grids_are_drawn_without_anything_from_elsewhere(visit):
     assert visit.complaints == []
 
 
+def test_street_offices_are_named_over_the_density_and_reports_are_points_when_near(visit):
+    page = visit.page
+    page.evaluate("gridsvcMap.jumpTo({zoom: 12.8})")
+    visit.wait(f"{READY} && gridsvcMap.queryRenderedFeatures({{layers: ['street_offices-label']}}).length === 2")
+    visit.wait("gridsvcMap.queryRenderedFeatures({layers: ['density-fill']}).some((f) => f.state.density > 0)")
+    assert visit.drawn("reports-point") == 0
+    assert page.locator("#density-key").is_visible() and not page.locator("#point-key").is_visible()
+
+    page.evaluate("gridsvcMap.jumpTo({zoom: 15})")
+    visit.wait(f"{READY} && gridsvcMap.queryRenderedFeatures({{layers: ['reports-point']}}).length > 0")
+    assert visit.drawn("density-fill") == 0
+    assert page.locator("#point-key").is_visible() and not page.locator("#density-key").is_visible()
+    assert visit.complaints == []
+
+
+def test_a_window_of_time_cuts_the_reports_of_list_and_map(visit):
+    page = visit.page
+    assert page.locator(".windows [aria-pressed=true]").inner_text() == "全部"  # none in the last 30 days
+    assert page.locator(".figure b").last.inner_text() == "40"
+
+    page.click("[data-window=days7]")
+    visit.wait("document.querySelector('.figure:last-child b').textContent === '0'")
+
+    assert visit.complaints == []
+
+
+def test_the_map_credits_the_files_imported(visit):
+    assert "gridsvc" not in visit.page.locator(".maplibregl-ctrl-attrib").inner_text()
+
+
 def test_networks_are_switched(visit):
     assert visit.drawn("grids_security-line") == 0
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, current_app, render_template, request, url_for
+from flask_babel import gettext as _
+from markupsafe import escape
 
 from gridsvc.resources import content_dir
 from gridsvc.services import browsing
+from gridsvc.services.circles import circle_standards
+from gridsvc.services.data_sources import DataSources, read_sources
 from gridsvc.web.callers import caller, now, open_uow
 from gridsvc.web.json_bodies import instant_text, json_answer
 from gridsvc.web.localisation import html_language
@@ -20,6 +25,8 @@ from gridsvc.web.pages.map_texts import map_texts
 from gridsvc.web.parameters import At
 from gridsvc.web.routing import read_query
 
+# the window of reports shown first, unless nothing was reported in it
+_RECENT = timedelta(days=30)
 _FONT = "vendor/noto-sans-sc"
 
 command_centre = Blueprint("command_centre", __name__)
@@ -47,6 +54,17 @@ def _font_files() -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple((name, tuple(part.strip() for part in characters.split(","))) for name, characters in faces)
 
 
+def attribution(sources: DataSources) -> list[str]:
+    """Return the credits of the map as HTML, in the language of the request; names of files are only ever text."""
+    lines = []
+    if sources.files:
+        lines.append(_("Data: {names}").replace("{names}", str(escape(", ".join(sources.files)))))
+    if sources.uses_osm:
+        credit = escape(_("© OpenStreetMap contributors (ODbL)"))
+        lines.append(f'<a href="https://www.openstreetmap.org/copyright" rel="noreferrer">{credit}</a>')
+    return lines
+
+
 @command_centre.get("/")
 def show() -> Response:
     """Return the page; what it draws comes from the tiles and the API."""
@@ -56,6 +74,8 @@ def show() -> Response:
         extent = browsing.extent(uow, at=at)
         networks = browsing.list_networks(uow)
         circle_runs = browsing.list_circle_runs(uow)
+        sources = read_sources(uow)
+        is_recent = browsing.has_reports(uow, since=at - _RECENT, until=at)
     local = at.astimezone(ZoneInfo(current_app.config["GRIDSVC_TIMEZONE"]))
     offset = local.strftime("%z")
     settings = {
@@ -68,6 +88,9 @@ def show() -> Response:
         "extent": extent,
         "networks": networks,
         "circleRuns": circle_runs,
+        "standards": {key: {"name_zh": one.name_zh, "name_en": one.name_en} for key, one in circle_standards().items()},
+        "attribution": attribution(sources),
+        "reportWindow": "days30" if is_recent else "all",
         "map": map_definition(),
         "fontFaces": font_faces(),
         "texts": map_texts(),

@@ -2,16 +2,19 @@
 
 import * as maplibre from "../vendor/maplibre-gl/maplibre-gl.mjs";
 import { FeatureCard } from "./feature_card.js";
-import { ShownLayers, showLayerSwitch } from "./layer_switch.js";
-import { NETWORK_LAYERS, buildStyle } from "./map_style.js";
+import { ShownLayers, showDensityKey, showLayerSwitch, showWalkKey } from "./layer_switch.js";
+import { NETWORK_LAYERS, buildStyle, densityColour, tileAddress } from "./map_style.js";
 import { startSearch } from "./place_search.js";
+import { readDensity, sinceOf } from "./report_density.js";
 import { ask } from "./server.js";
 import { SidePanel } from "./side_panel.js";
 
 const settings = JSON.parse(document.getElementById("settings").textContent);
 const { texts, urls } = settings;
+settings.since = sinceOf(settings.reportWindow, settings.shownAt);
+const isWide = matchMedia("(min-width: 900px)").matches;
 // what lies over the map at its edges. Unit: CSS pixels
-const ROOM = matchMedia("(min-width: 900px)").matches ? { top: 60, bottom: 50, left: 40, right: 250 } : 24;
+const ROOM = isWide ? { top: 60, bottom: 50, left: 40, right: 250 } : 24;
 const EMPTY = { type: "FeatureCollection", features: [] };
 const shown = new ShownLayers();
 const notice = document.getElementById("notice");
@@ -25,13 +28,16 @@ function tell(text, isError = false) {
   notice.classList.toggle("is-error", isError);
 }
 
+// one colour of the communities at a time: circle compliance goes before the density of reports
+const isVisible = (id) => (id === "density" ? shown.has("reports") && !shown.has("compliance") : shown.has(id));
+
 const tellError = (error) => error.name !== "AbortError" && tell(texts.error.replace("{detail}", error.message), true);
 
 // --- the map -------------------------------------------------------------------------------------
 
 function startMap() {
   maplibre.setWorkerUrl(new URL(urls.worker, location.href).href);
-  const { style, parts: made } = buildStyle(settings, (id) => shown.has(id));
+  const { style, parts: made } = buildStyle(settings, isVisible);
   parts = made;
   const reach = settings.extent;
   const started = new maplibre.Map({
@@ -48,9 +54,9 @@ function startMap() {
     fadeDuration: 120,
   });
   started.touchZoomRotate.disableRotation();
-  started.addControl(new maplibre.NavigationControl({ showCompass: false }), "bottom-right");
   started.addControl(new maplibre.ScaleControl({ maxWidth: 130 }), "bottom-left");
-  started.addControl(new maplibre.AttributionControl({ customAttribution: texts.attribution, compact: false }), "bottom-right");
+  started.addControl(new maplibre.AttributionControl({ customAttribution: settings.attribution, compact: !isWide }), "bottom-right");
+  started.addControl(new maplibre.NavigationControl({ showCompass: false }), "bottom-right");
   started.on("error", (event) => event.error && tellTileError(event.error));
   started.on("click", onClick);
   started.on("mousemove", onMove);
@@ -134,13 +140,23 @@ async function circleFrom({ lng, lat }) {
   try {
     const areas = await ask(`${urls.api}/circle/isochrone`, { lon: lng, lat, datum: "cgcs2000", minutes: "5,10,15", at: settings.at });
     draw("circle", areas);
-    const sizes = areas.features.map((area) => [`${area.properties.minutes} ${texts.minutes}`, `${(area.properties.area_m2 / 1e4).toFixed(1)} ha`]);
-    card.plain(texts.circle, texts.circleFrom, sizes);
+    card.walked(areas.features.map((area) => area.properties), clearCircle);
+    showWalkKey(settings, clearCircle);
     tell("");
   } catch (error) {
-    draw("circle", EMPTY);
-    tellError(error);
+    clearCircle();
+    const isFar = error.code === "position-outside-coverage";
+    if (isFar) tell(texts.noStreet, true);
+    else tellError(error);
   }
+}
+
+function clearCircle() {
+  draw("circle", EMPTY);
+  draw("spot", EMPTY);
+  showWalkKey(settings, null);
+  card.hide();
+  tell("");
 }
 
 function visible(ids) {
@@ -148,7 +164,7 @@ function visible(ids) {
 }
 
 function near(point, ids, reach = 4) {
-  const layers = visible(ids).filter((id) => !id.endsWith("-label"));
+  const layers = visible(ids).filter((id) => id.endsWith("-point"));
   const box = [[point.x - reach, point.y - reach], [point.x + reach, point.y + reach]];
   return layers.length ? map.queryRenderedFeatures(box, { layers }) : [];
 }
@@ -174,11 +190,7 @@ function onClick(event) {
 
 function openSign(feature) {
   const { properties, source } = feature;
-  if (source === "reports" && properties.report_id) return openReport(properties.report_id);
-  if (source === "reports") {
-    map.easeTo({ center: feature.geometry.coordinates, zoom: Math.max(14, map.getZoom() + 1.5) });
-    return card.plain(texts.reportsHere, texts[properties.network] ?? properties.network, [[texts.reports, String(properties.reports)]]);
-  }
+  if (source === "reports") return openReport(properties.report_id);
   if (source === "workers") return openGrid(properties.network, properties.grid_code, { move: false });
   const kind = settings.language === "en" ? properties.kind_en : properties.kind_zh;
   return card.plain(properties.name || kind || texts.facility, kind, [[texts.code, properties.facility_code], [texts.kind, properties.kind_code]]);
@@ -195,6 +207,7 @@ function choose(name) {
   if (name === "select") {
     draw("spot", EMPTY);
     draw("circle", EMPTY);
+    showWalkKey(settings, null);
   }
   tell(name === "locate" ? texts.locateNow : name === "circle" ? texts.circleNow : "");
 }
@@ -205,6 +218,7 @@ async function loadCompliance() {
   for (const code of settings.circleRuns) {
     try {
       const run = await ask(`${urls.api}/circle/coverage`, { division: code });
+      tellStandard(run);
       for (const [community, { compliance }] of Object.entries(run.coverage.communities)) {
         panel.compliance[community] = compliance;
         map?.setFeatureState({ source: "communities", sourceLayer: "communities", id: Number(community) }, { compliance });
@@ -213,6 +227,32 @@ async function loadCompliance() {
       tellError(error);
     }
   }
+}
+
+function tellStandard(run) {
+  const named = settings.standards[run.standard];
+  const name = named ? (settings.language === "en" ? named.name_en : named.name_zh) : run.standard;
+  const day = new Date(run.ran_at).toLocaleDateString(settings.language === "en" ? "en-GB" : "zh-CN", { timeZone: settings.timezone, dateStyle: "medium" });
+  document.getElementById("compliance-about").textContent = texts.byStandard.replace("{standard}", name).replace("{date}", day);
+}
+
+async function loadDensity() {
+  try {
+    const { rates, breaks } = await readDensity(settings);
+    showDensityKey(settings, breaks);
+    if (!map) return;
+    map.setPaintProperty("density-fill", "fill-color", densityColour(settings.map, breaks));
+    for (const [code, density] of rates) map.setFeatureState({ source: "communities", sourceLayer: "communities", id: Number(code) }, { density });
+  } catch (error) {
+    tellError(error);
+  }
+}
+
+function chooseWindow(name) {
+  settings.since = sinceOf(name, settings.shownAt);
+  map?.getSource("reports")?.setTiles([tileAddress(settings, "reports", settings.since)]);
+  loadDensity();
+  panel.show(panel.trail.at(-1)?.code ?? "", { fly: false });
 }
 
 // --- the instant shown ---------------------------------------------------------------------------
@@ -261,9 +301,12 @@ startSearch(settings, (hit) => {
 for (const button of document.querySelectorAll("[data-tool]")) button.addEventListener("click", () => choose(button.dataset.tool));
 const zoomed = showLayerSwitch(document.getElementById("layer-list"), settings, shown, (id, isShown) => {
   for (const part of parts[id] ?? []) map?.setLayoutProperty(part, "visibility", isShown ? "visible" : "none");
-});
+  map?.setLayoutProperty("density-fill", "visibility", isVisible("density") ? "visible" : "none");
+}, chooseWindow);
+if (!isWide) document.getElementById("layers").open = false;
 map?.on("zoomend", () => zoomed(map.getZoom()));
 map?.on("load", () => zoomed(map.getZoom()));
 const whenDrawn = map ? new Promise((resolve) => map.once("load", resolve)) : Promise.resolve();
 whenDrawn.then(loadCompliance);
+whenDrawn.then(loadDensity);
 panel.begin(settings.extent?.code ?? "");

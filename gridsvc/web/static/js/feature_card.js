@@ -1,7 +1,7 @@
 // The card of what was chosen on the map: a grid with who answers for it, a report, a place with the grids of all networks.
 
 import { element } from "./elements.js";
-import { networkColours } from "./map_style.js";
+import { networkColours, walkColours } from "./map_style.js";
 
 export class FeatureCard {
   constructor(settings, { open, close }) {
@@ -91,12 +91,18 @@ export class FeatureCard {
     return element(
       "div",
       {},
-      entries.map(([network, shares]) =>
+      entries.filter(([, answer]) => answer?.code).map(([network, answer]) =>
         element(
           "div",
           { class: "row" },
           this.swatch(network),
-          element("span", {}, this.network(network), " ", element("small", {}, typeof shares === "object" ? JSON.stringify(shares).replace(/["{}[\]]/g, "") : String(shares))),
+          element(
+            "span",
+            {},
+            this.network(network), " ",
+            element("button", { type: "button", class: "link", onclick: () => this.open(network, answer.code) }, answer.code), " ",
+            element("small", {}, `${Math.round(answer.share * 100)} %`),
+          ),
         ),
       ),
     );
@@ -153,6 +159,17 @@ export class FeatureCard {
         ),
       ),
     );
+  }
+
+  /** Areas walked to, by minutes; `clear` takes them off the map. */
+  walked(areas, clear) {
+    const rows = areas.map(({ minutes, area_m2 }) => {
+      const square = element("i", { class: "swatch" });
+      square.style.background = new Map(walkColours).get(minutes);
+      return element("div", { class: "row" }, square, element("span", {}, `${minutes} ${this.texts.minutes} · ${(area_m2 / 1e4).toFixed(1)} ha`));
+    });
+    const button = element("button", { type: "button", class: "plain-button", onclick: clear }, this.texts.clear);
+    this.fill(this.texts.circle, this.texts.circleFrom, ...rows, button);
   }
 
   /** What a tile itself says of a facility, a worker, or reports counted together. */

@@ -1,7 +1,8 @@
 // The list of layers: which are shown, what their signs mean, from which zoom they are drawn.
 
 import { drawing, element } from "./elements.js";
-import { complianceColours, networkColours, pageLayers } from "./map_style.js";
+import { complianceColours, networkColours, pageLayers, POINT_ZOOM, walkColours } from "./map_style.js";
+import { WINDOWS } from "./report_density.js";
 
 const KEY = "gridsvc-layers";
 const SHOWN_FIRST = new Set(["water", "residences", "streets", "grids_social", "communities", "street_offices", "districts", "reports"]);
@@ -55,14 +56,14 @@ function sign(layer, colours) {
 function complianceScale() {
   const wide = 100 / complianceColours.length;
   const boxes = complianceColours.map((colour, i) => drawing("rect", { x: `${i * wide}%`, y: 0, width: `${wide + 0.5}%`, height: 10, fill: colour }));
-  return element("div", { class: "scale" }, drawing("svg", {}, ...boxes), element("div", {}, element("span", {}, "0 %"), element("span", {}, "100 %")));
+  return element("div", { class: "scale" }, drawing("svg", {}, ...boxes), element("div", {}, element("span", {}, "0 %"), element("span", {}, "100 %")), element("p", { class: "about", id: "compliance-about" }));
 }
 
 function reportKey(settings, colours) {
   const named = settings.networks.filter((network) => !network.is_merged);
   return element(
     "div",
-    { class: "scale" },
+    { class: "scale", id: "point-key" },
     named.map((network) =>
       element(
         "span",
@@ -74,8 +75,43 @@ function reportKey(settings, colours) {
   );
 }
 
-/** Fill `place` with the switches; `change(id, shown)` is called for each; returns a function to call with the zoom. */
-export function showLayerSwitch(place, settings, shown, change) {
+function windowChoice(settings, choose) {
+  const buttons = WINDOWS.map(([name]) =>
+    element("button", {
+      type: "button", "data-window": name, "aria-pressed": String(name === settings.reportWindow),
+      onclick: (event) => {
+        for (const one of buttons) one.setAttribute("aria-pressed", String(one === event.currentTarget));
+        choose(name);
+      },
+    }, settings.texts[name]),
+  );
+  return element("div", { class: "windows", role: "group", "aria-label": settings.texts.window }, buttons);
+}
+
+/** Say what the colours of the communities mean: classes of reports per 1,000 households that begin at `breaks`. */
+export function showDensityKey(settings, breaks) {
+  const colours = settings.map.palettes.reports.colors.slice(0, breaks.length + 1);
+  const wide = 100 / colours.length;
+  const boxes = colours.map((colour, i) => drawing("rect", { x: `${i * wide}%`, y: 0, width: `${wide + 0.5}%`, height: 10, fill: colour }));
+  const marks = [0, ...breaks].map((value, i) => element("span", {}, i ? String(value) : "0"));
+  const title = element("p", { class: "about" }, settings.texts.density);
+  document.getElementById("density-key").replaceChildren(title, drawing("svg", {}, ...boxes), element("div", { class: "classes" }, marks));
+}
+
+/** Show what the colours of the walked areas mean, with a button that clears them; null hides it. */
+export function showWalkKey(settings, clear) {
+  const place = document.getElementById("walk-key");
+  place.hidden = !clear;
+  if (!clear) return place.replaceChildren();
+  const rows = walkColours.map(([minutes, colour]) =>
+    element("span", {}, drawing("svg", { width: 14, height: 11 }, drawing("rect", { x: 1, y: 1, width: 12, height: 9, fill: colour, "fill-opacity": 0.6, stroke: colour, "stroke-width": 2 })), ` ${minutes} ${settings.texts.minutes}`),
+  );
+  const button = element("button", { type: "button", class: "plain-button", onclick: clear }, settings.texts.clear);
+  return place.replaceChildren(element("legend", {}, settings.texts.circle), element("div", { class: "scale" }, rows), button);
+}
+
+/** Fill `place` with the switches; `change(id, shown)` is called for each, `chooseWindow(name)` for a window of reports; returns a function to call with the zoom. */
+export function showLayerSwitch(place, settings, shown, change, chooseWindow) {
   const colours = networkColours(settings.map);
   const english = settings.language === "en";
   const layers = pageLayers(settings.map).sort((a, b) => b.order - a.order);
@@ -91,7 +127,7 @@ export function showLayerSwitch(place, settings, shown, change) {
     });
     const row = element("label", {}, box, sign(layer, colours), title);
     rows.set(layer, row);
-    const key = layer.compliance ? complianceScale() : layer.id === "reports" ? reportKey(settings, colours) : null;
+    const key = layer.compliance ? complianceScale() : layer.id === "reports" ? [windowChoice(settings, chooseWindow), element("div", { class: "scale", id: "density-key" }), reportKey(settings, colours)] : null;
     return [row, key];
   };
   for (const group of settings.map.groups) {
@@ -100,5 +136,10 @@ export function showLayerSwitch(place, settings, shown, change) {
     const title = english ? group.title_en : group.title_zh;
     place.append(element("fieldset", {}, element("legend", {}, title), inside.map(switchOf)));
   }
-  return (zoom) => rows.forEach((row, layer) => row.classList.toggle("is-too-far", zoom < layer.min_zoom));
+  place.append(element("fieldset", { id: "walk-key", hidden: true }));
+  return (zoom) => {
+    rows.forEach((row, layer) => row.classList.toggle("is-too-far", zoom < layer.min_zoom));
+    document.getElementById("density-key").hidden = zoom >= POINT_ZOOM;
+    document.getElementById("point-key").hidden = zoom < POINT_ZOOM;
+  };
 }

@@ -50,11 +50,14 @@ function fillLayer(layer) {
   return { ...common(layer, "fill"), type: "fill", paint: { "fill-color": colour, "fill-opacity": layer.fill.opacity } };
 }
 
+// at the overview grids are a fine net under the borders of divisions
+const thinFar = (layer) => (layer.network ? layer.line.width.map(([zoom, value]) => [zoom, zoom <= 13 ? value * 0.5 : value]) : layer.line.width);
+
 function lineLayer(layer) {
   const paint = {
     "line-color": layer.classes && layer.geometry === "line" ? matched(layer.classes, (c) => c.color, layer.line.color) : layer.line.color,
-    "line-width": layer.classes && layer.geometry === "line" ? classWidths(layer) : byZoom(layer.line.width),
-    "line-opacity": layer.line.opacity ?? 1,
+    "line-width": layer.classes && layer.geometry === "line" ? classWidths(layer) : byZoom(thinFar(layer)),
+    "line-opacity": layer.network ? byZoom([[13, 0.5], [15, 1]], layer.line.opacity ?? 1) : layer.line.opacity ?? 1,
   };
   if (layer.line.dash) paint["line-dasharray"] = layer.line.dash;
   return { ...common(layer, "line"), type: "line", paint, layout: { "line-join": "round", "line-cap": layer.line.dash ? "butt" : "round" } };
@@ -73,8 +76,8 @@ function labelLayer(layer, definition) {
     type: "symbol",
     minzoom: layer.label.min_zoom,
     maxzoom: layer.label.max_zoom ?? 24,
-    layout: { "text-field": ["get", "name"], "text-font": FONT, "text-size": layer.label.size, "text-max-width": 7, "text-padding": 6 },
-    paint: halo(definition),
+    layout: { "text-field": ["get", "name"], "text-font": FONT, "text-size": layer.label.size, "text-max-width": 7, "text-padding": 2 },
+    paint: halo(definition, 2),
   };
 }
 
@@ -91,55 +94,45 @@ function streetNames(layer, definition) {
   };
 }
 
-// Far away a heat of all reports, near one circle for each, coloured by network; between the two, counts.
-function reportLayers(layer, definition) {
+/** From this zoom on each report is a point; farther away communities are coloured by reports per 1,000 households. */
+export const POINT_ZOOM = 14.5;
+
+/** Minutes walked and the colour of the area reached in them. */
+export const walkColours = [[5, "#0b5d57"], [10, "#1fa08f"], [15, "#7ccabb"]];
+
+const walkColour = ["match", ["get", "minutes"], ...walkColours.flat(), walkColours.at(-1)[1]];
+
+function reportPoints(layer, definition) {
   const colours = Object.entries(networkColours(definition)).flat();
-  const colour = ["match", ["get", "network"], ...colours, layer.circle.color];
-  const size = ["sqrt", ["get", "reports"]];
-  return [
-    {
-      ...common(layer, "heat"),
-      type: "heatmap",
-      maxzoom: 13,
-      paint: {
-        "heatmap-weight": ["interpolate", ["linear"], ["get", "reports"], 0, 0, 12, 1],
-        "heatmap-radius": byZoom([[6, 4], [10, 12], [13, 30]]),
-        "heatmap-intensity": byZoom([[8, 1.2], [13, 0.4]]),
-        "heatmap-opacity": byZoom([[12, 0.75], [13, 0.6]]),
-        "heatmap-color": [
-          "interpolate", ["linear"], ["heatmap-density"],
-          0, "#fdbe8500", 0.3, "#fdbe8570", 0.55, "#fd8d3c", 0.75, "#e6550d", 1, "#8f2d04",
-        ],
-      },
+  return {
+    ...common(layer, "point"),
+    type: "circle",
+    minzoom: POINT_ZOOM,
+    paint: {
+      "circle-color": ["match", ["get", "network"], ...colours, layer.circle.color],
+      "circle-opacity": 0.9,
+      "circle-radius": byZoom([[14, 2.6], [16, 4.2], [18, 6.5]]),
+      "circle-stroke-color": layer.circle.stroke,
+      "circle-stroke-width": 0.8,
     },
-    {
-      ...common(layer, "point"),
-      type: "circle",
-      minzoom: 13,
-      layout: { "circle-sort-key": ["get", "reports"] },
-      paint: {
-        "circle-color": colour,
-        "circle-opacity": ["case", [">", ["get", "reports"], 1], 0.7, 0.92],
-        "circle-radius": [
-          "interpolate", ["linear"], ["zoom"],
-          13, ["interpolate", ["linear"], size, 1, 2.2, 6, 11],
-          13.99, ["interpolate", ["linear"], size, 1, 3.4, 6, 15],
-          14, 2.4, 16, 4, 18, 6.5,
-        ],
-        "circle-stroke-color": layer.circle.stroke,
-        "circle-stroke-width": 0.8,
-      },
-    },
-    {
-      ...common(layer, "label"),
-      type: "symbol",
-      minzoom: 13,
-      maxzoom: 14,
-      filter: [">=", ["get", "reports"], 6],
-      layout: { "text-field": ["to-string", ["get", "reports"]], "text-font": FONT, "text-size": 11 },
-      paint: { "text-color": "#ffffff", "text-halo-color": "#00000066", "text-halo-width": 0.8 },
-    },
-  ];
+  };
+}
+
+/** Colour of a community by the feature state "density", in classes that begin at `breaks` (ascending). */
+export function densityColour(definition, breaks) {
+  const { colors } = definition.palettes.reports;
+  const value = ["feature-state", "density"];
+  const steps = breaks.flatMap((from, i) => [from, colors[i + 1]]);
+  return ["case", ["==", value, null], "#00000000", steps.length ? ["step", value, colors[0], ...steps] : colors[0]];
+}
+
+function densityLayer(layer, definition) {
+  return {
+    ...common(layer, "fill"),
+    type: "fill",
+    maxzoom: POINT_ZOOM,
+    paint: { "fill-color": densityColour(definition, []), "fill-opacity": byZoom([[13.5, 0.7], [POINT_ZOOM, 0.4]]) },
+  };
 }
 
 function workerLayers(layer, definition) {
@@ -183,7 +176,8 @@ function complianceLayer(layer) {
 }
 
 function drawn(layer, definition) {
-  if (layer.id === "reports") return reportLayers(layer, definition);
+  if (layer.id === "reports") return [reportPoints(layer, definition)];
+  if (layer.id === "density") return [densityLayer(layer, definition)];
   if (layer.id === "workers") return workerLayers(layer, definition);
   if (layer.geometry === "point") return [pointLayer(layer)];
   const made = [];
@@ -205,16 +199,21 @@ export function pageLayers(definition) {
 /** Return {style, parts}: a MapLibre style, and for each page layer the ids of its style layers. */
 export function buildStyle(settings, isShown) {
   const definition = settings.map;
-  const layers = pageLayers(definition);
+  const switched = pageLayers(definition);
+  const communities = switched.find((layer) => layer.id === "communities");
+  // under water and streets, which keep the place recognisable
+  const layers = [...switched, { ...communities, id: "density", order: 5 }].sort((a, b) => a.order - b.order);
   const parts = {};
   const below = [];
   const labels = [];
+  const names = [];
   for (const layer of layers) {
     const made = layer.compliance ? [complianceLayer(layer)] : drawn(layer, definition);
     parts[layer.id] = made.map((one) => one.id);
     for (const one of made) {
       one.layout = { ...one.layout, visibility: isShown(layer.id) ? "visible" : "none" };
-      (one.type === "symbol" ? labels : below).push(one);
+      // what comes last is placed first: names of divisions go before all other text
+      (one.type !== "symbol" ? below : layer.group === "divisions" ? names : labels).push(one);
     }
   }
   const sources = Object.fromEntries(layers.map((layer) => [layer.tiles, tileSource(settings, layer)]));
@@ -230,26 +229,32 @@ export function buildStyle(settings, isShown) {
       layers: [
         { id: "background", type: "background", paint: { "background-color": definition.background.color } },
         ...below.slice(0, firstSign),
-        { id: "circle-fill", type: "fill", source: "circle", paint: { "fill-color": "#0f766e", "fill-opacity": 0.14 } },
-        { id: "circle-line", type: "line", source: "circle", paint: { "line-color": "#0f766e", "line-width": 1.6 } },
+        { id: "circle-fill", type: "fill", source: "circle", layout: { "fill-sort-key": ["-", 0, ["get", "minutes"]] }, paint: { "fill-color": walkColour, "fill-opacity": 0.5 } },
+        { id: "circle-line", type: "line", source: "circle", paint: { "line-color": walkColour, "line-width": 2 } },
         { id: "chosen-fill", type: "fill", source: "chosen", paint: { "fill-color": highlight.fill_color, "fill-opacity": highlight.fill_opacity } },
         { id: "chosen-line", type: "line", source: "chosen", paint: { "line-color": highlight.color, "line-width": highlight.width } },
         ...below.slice(firstSign),
         ...labels,
+        ...names,
         { id: "spot", type: "circle", source: "spot", paint: { "circle-radius": 6, "circle-color": "#ffffff", "circle-stroke-color": "#0f766e", "circle-stroke-width": 4 } },
       ],
     },
   };
 }
 
+/** Address of a layer's tiles at the instant shown; `since` leaves out reports made before. */
+export function tileAddress(settings, name, since = null) {
+  const given = Object.entries({ at: settings.at, since }).filter(([, value]) => value);
+  const query = new URLSearchParams(given).toString();
+  return `${location.origin}${settings.urls.tiles.replace("{layer}", name)}${query ? `?${query}` : ""}`;
+}
+
 function tileSource(settings, layer) {
-  const at = settings.at ? `?at=${encodeURIComponent(settings.at)}` : "";
-  const path = settings.urls.tiles.replace("{layer}", layer.tiles);
   const reach = settings.extent;
   return {
     type: "vector",
-    tiles: [`${location.origin}${path}${at}`],
-    minzoom: Math.min(layer.min_zoom, 16),
+    tiles: [tileAddress(settings, layer.tiles, layer.id === "reports" ? settings.since : null)],
+    minzoom: Math.min(Math.floor(layer.min_zoom), 16),
     maxzoom: 16,
     ...(reach ? { bounds: [reach.min_lon - 0.05, reach.min_lat - 0.05, reach.max_lon + 0.05, reach.max_lat + 0.05] } : {}),
   };

@@ -54,8 +54,8 @@ export class SidePanel {
   }
 
   async children(code, signal) {
-    const { at, urls } = this.settings;
-    return (await ask(`${urls.api}/overview`, { division: code, at }, signal)).children;
+    const { at, since, urls } = this.settings;
+    return (await ask(`${urls.api}/overview`, { division: code, at, since }, signal)).children;
   }
 
   showTrail() {

@@ -1,0 +1,54 @@
+"""What the page's map says of its sources: the files imported, OpenStreetMap wherever it was used, never markup of a file's name."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+
+import pytest
+from sqlalchemy import text
+
+pytestmark = pytest.mark.postgis
+
+
+def settings_of(client, **kwargs):
+    page = client.get("/", **kwargs).text
+    found = re.search(r'<script type="application/json" id="settings">(.*?)</script>', page, re.DOTALL)
+    return json.loads(found.group(1))
+
+
+def imported(connection, name, kind="streets"):
+    connection.execute(
+        text(
+            "INSERT INTO imports (kind, file_name, file_sha256, datum, rows_stored, rows_refused)"
+            " VALUES (:kind, :name, 'x', 'wgs84', 1, 0)"
+        ),
+        {"kind": kind, "name": name},
+    )
+
+
+def test_the_files_imported_are_named_as_text(town_client, connection):
+    imported(connection, "<b>roads</b>.parquet")
+
+    line = settings_of(town_client)["attribution"][0]
+
+    assert html.unescape(line).startswith("数据：") and "&lt;b&gt;roads&lt;/b&gt;.parquet" in line and "<" not in line
+
+
+def test_openstreetmap_is_credited_when_streets_came_from_it(town_client, connection):
+    assert "OpenStreetMap" not in str(settings_of(town_client)["attribution"])
+
+    connection.execute(text("UPDATE streets SET source = 'OpenStreetMap 2026-01'"))
+
+    assert "© OpenStreetMap 贡献者 (ODbL)" in settings_of(town_client)["attribution"][-1]
+
+
+def test_reports_of_the_last_thirty_days_are_shown_first_when_there_are_any(town_client, still_clock):
+    from factories import served_town
+
+    assert settings_of(town_client)["reportWindow"] == "all"
+
+    body = served_town.report_body(occurred_at="2026-06-20T09:30:00+08:00")
+    assert town_client.post("/api/v1/reports", json=body).status_code == 201
+    assert settings_of(town_client)["reportWindow"] == "days30"
