@@ -25,7 +25,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--streets",
     type=_FILE,
-    help="Real streets: GeoParquet, GeoJSON(.gz), GeoPackage or Shapefile with a highway column.",
+    help="Real streets: GeoParquet, GeoJSON(.gz), GeoPackage or Shapefile with a highway column, or an OSM PBF extract.",
 )
 @click.option("--boundary", type=_FILE, help="Real boundary of the district.")
 @click.option("--datum", help="Datum of the boundary: wgs84, cgcs2000, gcj02 or bd09.")

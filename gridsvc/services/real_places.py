@@ -24,6 +24,7 @@ from gridsvc.errors import (
     NotFoundError,
     ParentMissingError,
 )
+from gridsvc.formats.osm import read_osm
 from gridsvc.geo.datums import check_lonlat, convert_geometries, parse_datum
 from gridsvc.synth.town import Division, DivisionTree
 
@@ -131,7 +132,7 @@ def _texts(values: pandas.Series) -> NDArray[np.object_]:
 
 
 def read_streets(path: Path, datum: str | None) -> tuple[NDArray[np.object_], list[str], list[str], NDArray[np.int64]]:
-    """Return lines (lon lat, wgs84), classes, names and layers of a street file.
+    """Return lines (lon lat, wgs84), classes, names and layers of a street file, or of an OpenStreetMap extract.
 
     Parameters
     ----------
@@ -146,7 +147,11 @@ def read_streets(path: Path, datum: str | None) -> tuple[NDArray[np.object_], li
     FileUnreadableError
         When there is no column of street classes, or no line.
     """
-    frame = read_frame(path).explode(index_parts=False, ignore_index=True)
+    if str(path).lower().endswith(".pbf"):
+        # an OpenStreetMap extract: always WGS 84, whatever is said of the boundary
+        frame, datum = geopandas.GeoDataFrame(read_osm(path).streets, geometry="geometry", crs=4326), None
+    else:
+        frame = read_frame(path).explode(index_parts=False, ignore_index=True)
     if datum is None and frame.crs is None:
         raise DatumMissingError(
             f"{path} does not say its datum.",
