@@ -184,6 +184,27 @@ def test_a_click_tells_who_answers_in_every_network(visit):
     assert page.locator("#card .row").count() == len(served_town.NETWORKS)
 
 
+def test_a_place_outside_is_answered_in_the_language_of_the_page(visit):
+    page = visit.page
+    page.evaluate("void gridsvcMap.jumpTo({center: [0, 0], zoom: 5})")
+    for tool, words in (("locate", "不在已有的"), ("circle", "靠近道路")):
+        page.click(f"[data-tool={tool}]")
+        page.mouse.click(700, 450)
+        visit.wait(f"document.getElementById('notice').textContent.includes('{words}')")
+    assert not page.locator("#walk-key").is_visible()
+
+
+def test_on_a_phone_the_layers_begin_closed(visit):
+    page = visit.page
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.reload()
+    visit.wait(READY)
+
+    assert not page.locator("#layer-list").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert visit.complaints == []
+
+
 def test_the_page_is_english_by_switch(visit):
     visit.page.click("text=English")
     visit.wait(READY)

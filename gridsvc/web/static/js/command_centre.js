@@ -52,11 +52,19 @@ function startMap() {
     pitchWithRotate: false,
     maxZoom: 20,
     fadeDuration: 120,
+    locale: {
+      "AttributionControl.ToggleAttribution": texts.dataSources, "Map.Title": texts.map,
+      "NavigationControl.ZoomIn": texts.zoomIn, "NavigationControl.ZoomOut": texts.zoomOut,
+    },
   });
   started.touchZoomRotate.disableRotation();
   started.addControl(new maplibre.ScaleControl({ maxWidth: 130 }), "bottom-left");
   started.addControl(new maplibre.AttributionControl({ customAttribution: settings.attribution, compact: !isWide }), "bottom-right");
   started.addControl(new maplibre.NavigationControl({ showCompass: false }), "bottom-right");
+  // on a phone a list of files would hide the map; a licence that asks for credit keeps it open
+  if (!isWide && !settings.attribution.join().includes("OpenStreetMap")) {
+    started.once("load", () => document.querySelector(".maplibregl-ctrl-attrib")?.classList.remove("maplibregl-compact-show"));
+  }
   started.on("error", (event) => event.error && tellTileError(event.error));
   started.on("click", onClick);
   started.on("mousemove", onMove);
@@ -130,7 +138,8 @@ async function locateHere({ lng, lat }) {
     card.located(await ask(`${urls.api}/locate`, { lon: lng, lat, datum: "cgcs2000", at: settings.at }));
     tell("");
   } catch (error) {
-    tellError(error);
+    if (error.code === "position-outside-coverage") tell(texts.outside, true);
+    else tellError(error);
   }
 }
 

@@ -166,7 +166,7 @@ export class FeatureCard {
     const rows = areas.map(({ minutes, area_m2 }) => {
       const square = element("i", { class: "swatch" });
       square.style.background = new Map(walkColours).get(minutes);
-      return element("div", { class: "row" }, square, element("span", {}, `${minutes} ${this.texts.minutes} · ${(area_m2 / 1e4).toFixed(1)} ha`));
+      return element("div", { class: "row" }, square, element("span", {}, `${minutes} ${this.texts.minutes} · ${(area_m2 / 1e4).toFixed(1)} ${this.texts.hectares}`));
     });
     const button = element("button", { type: "button", class: "plain-button", onclick: clear }, this.texts.clear);
     this.fill(this.texts.circle, this.texts.circleFrom, ...rows, button);

@@ -108,7 +108,7 @@ export class SidePanel {
         grid.name.replace(community.name, "") || `${this.texts.gridNumber} ${grid.code.slice(12)}`,
         null,
         1,
-        `${grid.code} · ${this.number.format(grid.households)} ${this.texts.households} · ${(grid.area_m2 / 1e4).toFixed(1)} ha`,
+        `${grid.code} · ${this.number.format(grid.households)} ${this.texts.households} · ${(grid.area_m2 / 1e4).toFixed(1)} ${this.texts.hectares}`,
       ),
     );
     if (page.next_cursor) {
