@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import site
 import subprocess
 import sys
@@ -30,29 +31,13 @@ def folder() -> Iterator[Path]:
 def wheel(folder: Path) -> Path:
     # built from a copy: setuptools leaves build/ behind, and an old one would add files to the wheel
     source = folder / "source"
-    subprocess.run(["git", "init", "-q", str(source)], check=True)
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    ).stdout.decode()
-    vendored = [str(p.relative_to(ROOT)) for p in (ROOT / "gridsvc").glob("*/**/vendor/**/*") if p.is_file()]
-    for name in {*listed.split("\0"), *vendored} - {""}:
-        if (ROOT / name).is_file():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            os.link(ROOT / name, source / name) if same_device(folder) else copy(ROOT / name, source / name)
+    made_here = shutil.ignore_patterns(
+        ".git", ".venv", "var", "build", "dist", "node_modules", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis"
+    )
+    shutil.copytree(ROOT, source, ignore=made_here)
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder / "dist"), str(source))
     (made,) = (folder / "dist").glob("gridsvc-*.whl")
     return made
-
-
-def same_device(folder: Path) -> bool:
-    return folder.stat().st_dev == ROOT.stat().st_dev
-
-
-def copy(source: Path, target: Path) -> None:
-    target.write_bytes(source.read_bytes())
 
 
 @pytest.fixture(scope="module")
