@@ -77,6 +77,7 @@ _OPTIONS = (
     click.option(
         "--encoding", help="Encoding of the texts, such as gb18030; default: what the file states, else UTF-8."
     ),
+    click.option("--source", help="Where the rows come from, credited on maps; default: the file's name."),
     click.option("--layer", help="Layer of a GeoPackage, sheet of an XLSX, Shapefile in a zip."),
 )
 _COMMON = (

@@ -129,6 +129,11 @@ class Dataset:
         path = self.path_of(kind)
         return pq.read_metadata(path).num_rows if path else 0
 
+    def source_of(self, kind: str) -> str | None:
+        """Return what ``dataset.json`` says the rows of ``kind`` come from, or None when it says nothing of that kind."""
+        stated = (one["source"] for one in self.info.get("sources", ()) if one["what"] == kind)
+        return next(stated, None)
+
     def frame(self, kind: str) -> pandas.DataFrame:
         """Return the rows of ``kind``: a GeoDataFrame in EPSG:4326, for reports a plain frame.
 

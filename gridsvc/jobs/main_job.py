@@ -125,7 +125,15 @@ def _import_files(app: App, dataset: Dataset, summary: Summary, as_of: datetime,
                 counts[kind] = 0
                 continue
             with app.unit_of_work() as uow:
-                result = import_file(uow, kind, path, datum=dataset.info["datum"], valid_from=as_of, progress=progress)
+                result = import_file(
+                    uow,
+                    kind,
+                    path,
+                    datum=dataset.info["datum"],
+                    valid_from=as_of,
+                    source=dataset.source_of(kind),
+                    progress=progress,
+                )
                 uow.commit()
             counts[kind] = result.rows_read
 

@@ -59,6 +59,7 @@ class ImportOptions:
     partial: bool = False
     timezone: str | None = None
     actor: str = "import"
+    source: str | None = None
     progress: Progress = SILENT
 
 

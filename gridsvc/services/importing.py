@@ -107,6 +107,7 @@ def import_file(
     layer: str | None = None,
     timezone: str | None = None,
     actor: str = "import",
+    source: str | None = None,
     progress: Progress = SILENT,
 ) -> ImportResult:
     """Check a file of one kind and store its rows, all or nothing; return what was done. The caller commits.
@@ -136,6 +137,8 @@ def import_file(
         Zone of report times that come without a UTC offset; without it they are refused.
     actor
         Who imports; recorded with a redraw.
+    source
+        Where the rows come from, kept with each row and credited on maps; the file's name when not given.
 
     Raises
     ------
@@ -146,7 +149,7 @@ def import_file(
     """
     _check_request(kind, valid_from, network)
     path = Path(path)
-    options = ImportOptions(valid_from, network or _DEFAULT_NETWORK, repair, partial, timezone, actor, progress)
+    options = ImportOptions(valid_from, network or _DEFAULT_NETWORK, repair, partial, timezone, actor, source, progress)
     key = _content_key(path, kind, datum=datum, mapping=dict(mapping or {}), partial=partial, repair=repair, network=network,
                        encoding=encoding, layer=layer, timezone=timezone)  # fmt: skip
     result = ImportResult(kind, path.name, dry_run=dry_run)
@@ -217,7 +220,7 @@ def _import_table(
     result.rows_read = len(table.frame)
     options.progress.start(f"checking {result.kind}", len(table.frame))
     columns = map_columns(table.frame, result.kind, mapping, has_geometry=table.geometry is not None)
-    batch = make_batch(columns, result.kind, path.name, table.geometry)
+    batch = make_batch(columns, result.kind, options.source or path.name, table.geometry)
     original = batch.geometry.copy()
     declared: list[DeclaredDatum] = []
 

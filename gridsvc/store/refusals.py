@@ -102,7 +102,9 @@ def refusal_of(error: BaseException) -> GridsvcError | None:
     if isinstance(error, pg.LockNotAvailable):
         return ConflictError("The database is busy: a lock was not given in time.", hint="Try again.")
     if isinstance(error, pg.QueryCanceled):
-        return DatabaseUnavailableError("The database did not answer in time.", hint="Ask for less, or try again later.")
+        return DatabaseUnavailableError(
+            "The database did not answer in time.", hint="Ask for less, or try again later."
+        )
     if isinstance(error, _GOING_AWAY) or (isinstance(error, psycopg.OperationalError) and error.sqlstate is None):
         return DatabaseUnavailableError(
             f"No connection to the database: {str(error).strip().splitlines()[0].rstrip('.')}.",

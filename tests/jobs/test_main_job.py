@@ -11,6 +11,7 @@ from gridsvc.bootstrap import App
 from gridsvc.formats.dataset import read_dataset
 from gridsvc.geo.partitions import is_exact
 from gridsvc.jobs.main_job import Summary, run_main_job
+from gridsvc.services.data_sources import read_sources
 from gridsvc.services.synthesising import complete_real_district, synthesise_to_folder
 from gridsvc.settings import read_settings
 from gridsvc.store.engine import make_engine
@@ -110,4 +111,6 @@ def test_a_real_district_of_wuhan(app, real_data_dir, tmp_path, district, street
     assert counts_of(summary)["divide"]["communities"] == communities
     with app.unit_of_work() as uow:
         assert len(uow.divisions.list(level="street", prefix=district, at=NOW)) == street_offices
+        assert read_sources(uow).uses_osm  # the licence of the real streets asks for credit on every map
     assert Path(summary.files[0]).stat().st_size < 8_000_000
+    assert "OpenStreetMap" in Path(summary.files[0]).read_text(encoding="utf-8")

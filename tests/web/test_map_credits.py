@@ -36,6 +36,13 @@ def test_the_files_imported_are_named_as_text(town_client, connection):
     assert html.unescape(line).startswith("数据：") and "&lt;b&gt;roads&lt;/b&gt;.parquet" in line and "<" not in line
 
 
+def test_a_long_list_of_files_is_cut_and_counted(town_client, connection):
+    for number in range(5):
+        imported(connection, f"file{number}.parquet", kind=f"kind{number}")
+
+    assert settings_of(town_client)["attribution"][0].endswith("file0.parquet, file1.parquet, file2.parquet (+2)")
+
+
 def test_openstreetmap_is_credited_when_streets_came_from_it(town_client, connection):
     assert "OpenStreetMap" not in str(settings_of(town_client)["attribution"])
 

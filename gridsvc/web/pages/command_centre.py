@@ -27,6 +27,7 @@ from gridsvc.web.routing import read_query
 
 # the window of reports shown first, unless nothing was reported in it
 _RECENT = timedelta(days=30)
+_FILES_NAMED = 3  # a longer list would hide the map; the rest is counted
 _FONT = "vendor/noto-sans-sc"
 
 command_centre = Blueprint("command_centre", __name__)
@@ -58,7 +59,9 @@ def attribution(sources: DataSources) -> list[str]:
     """Return the credits of the map as HTML, in the language of the request; names of files are only ever text."""
     lines = []
     if sources.files:
-        lines.append(_("Data: {names}").replace("{names}", str(escape(", ".join(sources.files)))))
+        more = f" (+{len(sources.files) - _FILES_NAMED})" if len(sources.files) > _FILES_NAMED else ""
+        names = ", ".join(sources.files[:_FILES_NAMED]) + more
+        lines.append(_("Data: {names}").replace("{names}", str(escape(names))))
     if sources.uses_osm:
         credit = escape(_("© OpenStreetMap contributors (ODbL)"))
         lines.append(f'<a href="https://www.openstreetmap.org/copyright" rel="noreferrer">{credit}</a>')
