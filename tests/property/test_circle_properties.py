@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import shapely
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gridsvc.circle.isochrones import isochrones
@@ -80,6 +80,7 @@ def test_input_order_does_not_matter(seed, shuffler):
 
 @few
 @given(seeds, st.floats(50, 650), st.floats(50, 650))
+@example(304, 50.0, 519.0)  # the street is further away than two minutes: the shortest area is empty
 def test_shorter_isochrone_lies_inside_longer(seed, x, y):
     network = build_walk_network(crooked_net(seed))
 
@@ -87,7 +88,7 @@ def test_shorter_isochrone_lies_inside_longer(seed, x, y):
 
     assert all(area.is_valid for area in areas)
     for shorter, longer in pairwise(areas):
-        assert longer.covers(shorter)
+        assert shorter.is_empty or longer.covers(shorter)  # shapely: nothing covers the empty area
 
 
 @few
