@@ -6,7 +6,7 @@ All geometry of this room is in one projected metric CRS (CGCS2000 3-degree Gaus
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import shapely
@@ -80,6 +80,12 @@ class DivisionRules:
     sliver_width_m: float = 15.0
     moves_per_atom: int = 400
     starts: int = 5
+    most_unit_grids: int = 600
+
+    def enlarged_for(self, size_m2: float) -> DivisionRules:
+        """Return these rules with a unit grid large enough that land of ``size_m2`` (open land weighted) needs no more than the most."""
+        needed_m2 = size_m2 / self.most_unit_grids
+        return self if needed_m2 <= self.unit_area_m2 else replace(self, unit_area_m2=needed_m2)
 
 
 SOURCES: dict[str, str] = {
@@ -96,6 +102,7 @@ SOURCES: dict[str, str] = {
     "border_strip_m": "our choice: lines this close to the community boundary are the boundary",
     "atom_share": "our choice: enclosures are cut to this share of a unit grid, fine enough for the spread",
     "atom_households": "our choice: enclosures with several buildings are cut down to about a quarter of a governance grid",
+    "most_unit_grids": "our choice: a code has 999 serials per community and none is given twice; the rest is left for redraws",
     "sliver_area_m2": "our choice: smaller enclosures join a neighbour",
     "sliver_width_m": "our choice: enclosures without buildings narrower than this (dual carriageways) join a neighbour",
 }

@@ -71,7 +71,10 @@ def divide_community(
 
 
 def _divide(community: CommunityInput, rules: DivisionRules, seed: int, strip_m: float) -> CommunityDivision:
+    # all of it open is the least it can count for: a vast community is cut coarsely from the start
+    rules = rules.enlarged_for(rules.open_land_weight * community.boundary.area)
     atoms = make_atoms(community, rules, strip_m)
+    rules = rules.enlarged_for(float(atoms.size_m2.sum()))
     governance = governance_grids(atoms, rules, seed=seed)
     units = unit_grids(atoms, governance, rules, seed=seed)
     division = _assembled(community, atoms, governance, units, rules)

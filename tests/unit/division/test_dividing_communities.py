@@ -166,6 +166,13 @@ def test_open_land_has_larger_unit_grids():
     assert (np.abs(shapely.area(open_land.unit_grids) / 40_000 - 1) <= 0.3).all()
 
 
+def test_a_vast_community_has_fewer_larger_unit_grids_than_its_code_has_serials():
+    vast = divide_community(CommunityInput("420114001201", box(0, 0, 6_000, 5_500)))
+
+    assert 500 < len(vast.unit_grids) <= 650
+    assert vast.unit_target_m2 == pytest.approx([55_000] * len(vast.unit_grids))
+
+
 def test_a_community_without_households_is_one_governance_grid():
     division = divide_community(town(households=np.zeros(88, dtype=int)))
 
