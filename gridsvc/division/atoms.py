@@ -9,10 +9,10 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from gridsvc.division.borders import EdgeTable, Neighbours
+from gridsvc.division.borders import NONE, RAIL, STREET, WALL, WATER, EdgeTable, Neighbours
 from gridsvc.division.communities import CommunityInput, DivisionRules, Floats, Geometries, Integers, counts_or_zero
-from gridsvc.division.cuts import Standing, cut_lines
-from gridsvc.division.enclosures import Enclosures, Ground, enclose
+from gridsvc.division.cuts import Standing, cut_lines, through_strips
+from gridsvc.division.enclosures import Enclosures, Ground, arrivals, enclose
 from gridsvc.division.obstacles import obstacles, within_community
 
 
@@ -28,7 +28,7 @@ class Atoms:
     faces: Geometries
     atom_of_face: Integers
     edges: EdgeTable
-    on_line: NDArray[np.bool_]
+    border_kind: Integers
     added: Floats
     area_m2: Floats
     perimeter_m: Floats
@@ -53,9 +53,36 @@ def make_atoms(community: CommunityInput, rules: DivisionRules, strip_m: float) 
 
     coarse = enclose(lines, ground)
     standing = Standing.of(blocks, _households_of(blocks, buildings, counted))
-    cuts = cut_lines(coarse.faces, _is_within_water(coarse.faces, community.water), standing, rules)
+    is_water = _is_within_water(coarse.faces, community.water)
+    cuts = cut_lines(coarse.faces, is_water, standing, rules)
+    cuts = np.concatenate([cuts, _strip_cuts(cuts, coarse, is_water, ground)])
     fine = enclose(np.concatenate([coarse.lines, cuts]), ground, closing=False) if len(cuts) else coarse
     return _grouped_faces(fine, community, blocks, belongs & exists, inside, lines, rules)
+
+
+# a strip is less round than this (Polsby-Popper): 1 to 6 or longer
+_STRIP_ROUNDNESS = 0.4
+
+
+def _strip_cuts(cuts: Geometries, coarse: Enclosures, is_water: NDArray[np.bool_], ground: Ground) -> Geometries:
+    """Return the continuations of cuts and lines through narrow strips, as between a wall and the street it stands along."""
+    width = ground.rules.strip_width_m
+    area, perimeter = shapely.area(coarse.faces), shapely.length(coarse.faces)
+    narrow = ~is_water & (2 * area < perimeter * width) & (4 * np.pi * area < _STRIP_ROUNDNESS * perimeter**2)
+    if len(ground.obstacles) and narrow.any():
+        held = shapely.STRtree(coarse.faces).query(shapely.point_on_surface(ground.obstacles), predicate="within")[1]
+        narrow[held] = False
+    bounds = np.concatenate([coarse.lines, shapely.get_parts(shapely.boundary(np.array([ground.boundary])))])
+    cut_ends, cut_heading, _ = arrivals(cuts)
+    ends, heading, meeting = arrivals(coarse.lines)
+    return through_strips(
+        np.concatenate([cut_ends, ends[meeting >= 3]]),
+        np.concatenate([cut_heading, heading[meeting >= 3]]),
+        coarse.faces[narrow],
+        bounds,
+        ground.obstacles,
+        1.5 * width,
+    )
 
 
 def _households_of(blocks: Geometries, buildings: Geometries, households: Integers) -> Integers:
@@ -84,11 +111,12 @@ def _grouped_faces(
 ) -> Atoms:
     faces = fine.faces
     edges = EdgeTable.of(faces)
-    on_line = edges.along(_line_pieces(lines, community.boundary), 5 * rules.snap_m)
+    kind = edges.kinds(_lines_by_kind(community), 5 * rules.snap_m)
+    on_line = kind != NONE
     has_block = np.zeros(len(faces), dtype=bool)
     face_of_block = _faces_holding(faces, blocks, community.boundary)
     has_block[face_of_block[face_of_block >= 0]] = True
-    atom_of_face = _absorbed(faces, edges, _is_block(faces, blocks), has_block, rules)
+    atom_of_face = _absorbed(faces, edges, kind, _is_block(faces, blocks), has_block, rules)
 
     size = int(atom_of_face.max()) + 1
     area: Floats = np.bincount(atom_of_face, shapely.area(faces), size).astype(float)
@@ -111,7 +139,7 @@ def _grouped_faces(
         faces,
         atom_of_face,
         edges,
-        on_line,
+        kind,
         fine.added,
         area,
         perimeter,
@@ -122,6 +150,20 @@ def _grouped_faces(
         neighbours,
         _linked(neighbours, faces, atom_of_face),
     )
+
+
+def _lines_by_kind(community: CommunityInput) -> dict[int, Geometries]:
+    """Return the straight pieces of what borders may follow, by kind."""
+    barriers, kinds = community.barriers, community.barrier_kinds
+    named = {name: barriers[kinds == name] if len(kinds) else barriers[:0] for name in ("rail", "water")}
+    walls = barriers[(kinds != "rail") & (kinds != "water")] if len(kinds) else barriers
+    lines = {
+        STREET: community.streets,
+        RAIL: named["rail"],
+        WATER: np.concatenate([named["water"], shapely.boundary(community.water)]),
+        WALL: walls,
+    }
+    return {kind: _line_pieces(some, community.boundary) for kind, some in lines.items() if len(some)}
 
 
 def _line_pieces(lines: Geometries, boundary: shapely.Geometry) -> Geometries:
@@ -153,16 +195,27 @@ def _is_block(faces: Geometries, blocks: Geometries) -> NDArray[np.bool_]:
     return is_block
 
 
-def _absorbed(
-    faces: Geometries, edges: EdgeTable, is_block: NDArray[np.bool_], has_block: NDArray[np.bool_], rules: DivisionRules
-) -> Integers:
-    """Return the atom of each face: outlined buildings and slivers join the neighbour with the longest shared border.
+# how strongly a piece of land belongs to what lies beyond a border: least across a street, most where there is nothing
+_BOND_OF_KIND = np.array([1.0, 1.0, 1.0, 2.0, 4.0])
 
-    Smallest first; a sliver without neighbours (a part of the community by itself) stays.
+
+def _absorbed(
+    faces: Geometries,
+    edges: EdgeTable,
+    kind: Integers,
+    is_block: NDArray[np.bool_],
+    has_block: NDArray[np.bool_],
+    rules: DivisionRules,
+) -> Integers:
+    """Return the atom of each face: outlined buildings and slivers join the neighbour they are bound to most.
+
+    The strip between a wall and a street goes to the side of the wall. Smallest first; a sliver without neighbours (a part of
+    the community by itself) stays.
     """
     inner = edges.right >= 0
+    length = edges.length_m[inner]
     pairs = Neighbours.of_pairs(
-        len(faces), edges.left[inner], edges.right[inner], edges.length_m[inner], np.zeros(inner.sum())
+        len(faces), edges.left[inner], edges.right[inner], length, length * _BOND_OF_KIND[kind[inner]]
     )
     merger = _Merger(faces, pairs, is_block, has_block, rules)
     merger.run()
@@ -187,8 +240,15 @@ class _Merger:
         self.is_block = is_block.tolist()
         self.has_block = has_block.tolist()
         self.rules = rules
+        # neighbour -> length shared and bond
         self.shared = [
-            dict(zip(pairs.ids[a:b].tolist(), pairs.shared_m[a:b].tolist(), strict=True))
+            dict(
+                zip(
+                    pairs.ids[a:b].tolist(),
+                    zip(pairs.shared_m[a:b].tolist(), pairs.off_line_m[a:b].tolist(), strict=True),
+                    strict=True,
+                )
+            )
             for a, b in zip(pairs.start[:-1], pairs.start[1:], strict=True)
         ]
 
@@ -210,22 +270,22 @@ class _Merger:
             _, area, i = heapq.heappop(queue)
             if self.parent[i] != i or area != self.area[i] or not self.shared[i] or not self.is_sliver(i):
                 continue
-            into = max(self.shared[i], key=lambda j: (self.shared[i][j], -j))
+            into = max(self.shared[i], key=lambda j: (self.shared[i][j][1], -j))
             self.join(i, into)
             if self.is_sliver(into):
                 heapq.heappush(queue, (not self.is_block[into], self.area[into], into))
 
     def join(self, i: int, into: int) -> None:
         self.parent[i] = into
-        self.perimeter[into] += self.perimeter[i] - 2 * self.shared[i][into]
+        self.perimeter[into] += self.perimeter[i] - 2 * self.shared[i][into][0]
         self.area[into] += self.area[i]
         self.has_block[into] = self.has_block[into] or self.has_block[i] or self.is_block[i]
         self.is_block[into] = self.is_block[into] and self.is_block[i]
-        for j, length in self.shared[i].items():
+        for j, (length, bond) in self.shared[i].items():
             del self.shared[j][i]
             if j != into:
-                self.shared[j][into] = self.shared[j].get(into, 0.0) + length
-                self.shared[into][j] = self.shared[into].get(j, 0.0) + length
+                known = self.shared[into].get(j, (0.0, 0.0))
+                self.shared[into][j] = self.shared[j][into] = (known[0] + length, known[1] + bond)
         self.shared[i] = {}
 
 

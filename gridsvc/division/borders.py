@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import shapely
+from numba import njit
 from numpy.typing import NDArray
 
 from gridsvc.division.communities import Floats, Geometries, Integers
+
+# what a border follows; where several run together the first of these counts
+BORDER_KINDS = ("street", "rail", "water", "wall", "none")
+STREET, RAIL, WATER, WALL, NONE = range(5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,19 @@ class EdgeTable:
         on_line[candidates] = True
         return on_line
 
+    def kinds(self, lines: Mapping[int, Geometries], tolerance_m: float) -> Integers:
+        """Return what each edge follows, as a position in ``BORDER_KINDS``.
+
+        Parameters
+        ----------
+        lines
+            Straight pieces of lines by kind; kinds left out are not there.
+        """
+        found = np.full(len(self.ends), NONE, dtype=np.int64)
+        for kind in sorted(lines, reverse=True):
+            found[self.along(lines[kind], tolerance_m)] = kind
+        return found
+
 
 def directed_edges(polygons: Geometries) -> tuple[Floats, Integers]:
     """Return the edges of all rings and the polygon each comes from. Shapes: (n, 2, 2) and (n,)."""
@@ -89,22 +108,7 @@ class Neighbours:
 
     def components(self) -> Integers:
         """Return the number of the connected part each belongs to, counted from 0 in order of appearance."""
-        size = len(self.start) - 1
-        label = np.full(size, -1, dtype=np.int64)
-        count = 0
-        for seed in range(size):
-            if label[seed] >= 0:
-                continue
-            label[seed] = count
-            todo = [seed]
-            while todo:
-                i = todo.pop()
-                for j in self.ids[self.start[i] : self.start[i + 1]]:
-                    if label[j] < 0:
-                        label[j] = count
-                        todo.append(int(j))
-            count += 1
-        return label
+        return components_within(self.start, self.ids, np.zeros(len(self.start) - 1, dtype=np.int64))
 
     def among(self, chosen: Integers) -> Neighbours:
         """Return the neighbours among the chosen only, renumbered in their order."""
@@ -116,3 +120,29 @@ class Neighbours:
         return Neighbours.of_pairs(
             len(chosen), position[rows[keep]], position[self.ids[keep]], self.shared_m[keep], self.off_line_m[keep]
         )
+
+
+@njit(cache=True)
+def components_within(start: NDArray, ids: NDArray, labels: NDArray) -> NDArray:
+    """Return the connected part of each, where neighbours with different labels do not connect; counted in order of appearance."""
+    size = len(start) - 1
+    part = np.full(size, -1, dtype=np.int64)
+    stack = np.zeros(size, dtype=np.int64)
+    count = 0
+    for first in range(size):
+        if part[first] >= 0:
+            continue
+        part[first] = count
+        stack[0] = first
+        top = 1
+        while top > 0:
+            top -= 1
+            i = stack[top]
+            for e in range(start[i], start[i + 1]):
+                j = ids[e]
+                if part[j] < 0 and labels[j] == labels[i]:
+                    part[j] = count
+                    stack[top] = j
+                    top += 1
+        count += 1
+    return part

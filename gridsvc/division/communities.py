@@ -40,6 +40,8 @@ class CommunityInput:
         Polygon or MultiPolygon, valid, projected metric CRS. Its vertices are never moved; grids may add vertices to it.
     streets, barriers, water
         Lines of streets; lines of walls, railways and water edges; polygons of water. They may reach beyond the boundary.
+    barrier_kinds
+        ``wall``, ``rail`` or ``water`` per barrier. Empty means walls.
     buildings
         Polygons no grid border may cut. Those crossing the boundary count only inside it.
     households, population
@@ -51,6 +53,7 @@ class CommunityInput:
     streets: Geometries = field(default_factory=_no_geometries)
     barriers: Geometries = field(default_factory=_no_geometries)
     water: Geometries = field(default_factory=_no_geometries)
+    barrier_kinds: Geometries = field(default_factory=_no_geometries)
     buildings: Geometries = field(default_factory=_no_geometries)
     households: Integers = field(default_factory=_no_integers)
     population: Integers = field(default_factory=_no_integers)
@@ -71,6 +74,7 @@ class DivisionRules:
     unit_area_spread: float = 0.3
     closing_m: float = 2.0
     gate_m: float = 8.0
+    dead_end_m: float = 60.0
     snap_m: float = 0.01
     clearance_m: float = 0.1
     border_strip_m: float = 0.5
@@ -78,6 +82,7 @@ class DivisionRules:
     atom_households: int = 120
     sliver_area_m2: float = 200.0
     sliver_width_m: float = 15.0
+    strip_width_m: float = 30.0
     moves_per_atom: int = 400
     starts: int = 5
     most_unit_grids: int = 600
@@ -97,6 +102,7 @@ SOURCES: dict[str, str] = {
     "unit_area_spread": "our choice: a unit grid is well sized within 30 % of its target",
     "closing_m": "our choice: line ends missing their street by up to 2 m are drawn to it (finds 99-100 % of blocks)",
     "gate_m": "our choice: a wall is taken as closed across a gate of up to this width on either side of the path",
+    "dead_end_m": "our choice: a dead end divides the land before it when the next line lies within this distance straight ahead",
     "snap_m": "our choice: lines are snap-rounded to 1 cm, below the 0.5 m accuracy of class A survey",
     "clearance_m": "our choice: a border keeps this distance from every building, so rounding can never cut one",
     "border_strip_m": "our choice: lines this close to the community boundary are the boundary",
@@ -104,6 +110,7 @@ SOURCES: dict[str, str] = {
     "atom_households": "our choice: enclosures with several buildings are cut down to about a quarter of a governance grid",
     "most_unit_grids": "our choice: a code has 999 serials per community and none is given twice; the rest is left for redraws",
     "sliver_area_m2": "our choice: smaller enclosures join a neighbour",
+    "strip_width_m": "our choice: land without buildings narrower than this is cut crosswise where a line ends at it",
     "sliver_width_m": "our choice: enclosures without buildings narrower than this (dual carriageways) join a neighbour",
 }
 

@@ -1,53 +1,77 @@
 """Large enclosures are cut between their buildings by straight lines, halving until the pieces are small enough.
 
 A compound of 50,000 m2 without a street inside becomes a dozen pieces; land without buildings is cut coarser, water never.
+A cut that ends at a wall goes on through the narrow strip behind it, so that the strip falls to the pieces it lies along.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import shapely
+from numba import njit
 from numpy.typing import NDArray
 
 from gridsvc.division.communities import DivisionRules, Floats, Geometries, Integers
 
-# where along the axis a cut may lie, best first: the middle, then outwards
-_SHARES = np.array([0.5, 0.46, 0.54, 0.42, 0.58, 0.38, 0.62, 0.34, 0.66, 0.3, 0.7])
+# a cut leaves at least this share of the length on either side
+_LEAST_SHARE = 0.25
+# a cut keeps this far from the buildings beside it, wider than the clearance
+_CLEAR_M = 0.2
+# what an obstacle met, or a piece off the middle by its whole length, costs as length of the cut
+_MET_M, _OFF_MIDDLE = 60.0, 1.0
 _OVERSHOOT_M = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A piece of an enclosure and the obstacles standing in it."""
-
-    shape: shapely.Polygon
-    standing: Integers
+# how far ahead of its end a line is looked for to arrive in a strip
+_AHEAD_M = 0.5
+# halving ends long before; a guard against pieces that do not shrink
+_MOST_LEVELS = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The obstacles of a community as the cutter sees them: corner points, and households on each. ``corners`` shape: (n, 2)."""
+    """The obstacles of a community as the cutter sees them: corner points, heading, and households on each.
+
+    ``corners`` shape: (n, 2); those of obstacle i are ``first_corner[i]`` to ``first_corner[i + 1]``. ``heading`` is the unit vector
+    along its longest side. Shape: (obstacles, 2).
+    """
 
     corners: Floats
     first_corner: Integers
     centres: Floats
+    heading: Floats
     households: Integers
 
     @classmethod
     def of(cls, obstacles: Geometries, households: Integers) -> Standing:
         """Return the standing obstacles."""
-        corners, index = shapely.get_coordinates(obstacles, return_index=True)
-        first = np.searchsorted(index, np.arange(len(obstacles)))
+        corners, index = shapely.get_coordinates(shapely.get_exterior_ring(obstacles), return_index=True)
+        first = np.append(np.searchsorted(index, np.arange(len(obstacles))), len(corners))
         centres = shapely.get_coordinates(shapely.point_on_surface(obstacles)) if len(obstacles) else np.empty((0, 2))
-        return cls(corners, np.append(first, len(corners)), centres, households)
+        return cls(corners, first, centres, _longest_sides(corners, first), households)
 
-    def spans(self, chosen: Integers, axis: Floats) -> tuple[Floats, Floats]:
-        """Return the lowest and highest position of each chosen obstacle along a unit vector."""
-        along = self.corners @ axis
-        spans = [along[self.first_corner[i] : self.first_corner[i + 1]] for i in chosen]
-        return np.array([s.min() for s in spans]), np.array([s.max() for s in spans])
+
+@njit(cache=True)
+def _longest_sides(corners: NDArray, first: NDArray) -> NDArray:
+    heading = np.zeros((len(first) - 1, 2))
+    for i in range(len(first) - 1):
+        best = 0.0
+        for k in range(first[i], first[i + 1] - 1):
+            dx, dy = corners[k + 1, 0] - corners[k, 0], corners[k + 1, 1] - corners[k, 1]
+            length = np.hypot(dx, dy)
+            if length > best:
+                best = length
+                heading[i, 0], heading[i, 1] = dx / length, dy / length
+    return heading
+
+
+@dataclass(frozen=True, slots=True)
+class _Pieces:
+    """Pieces of enclosures, and the piece each standing obstacle lies in (-1: none)."""
+
+    shapes: Geometries
+    holder: Integers
 
 
 def cut_lines(faces: Geometries, is_water: NDArray[np.bool_], standing: Standing, rules: DivisionRules) -> Geometries:
@@ -68,103 +92,244 @@ def cut_lines(faces: Geometries, is_water: NDArray[np.bool_], standing: Standing
         LineStrings reaching 5 cm beyond the piece they cut. They may run through an obstacle where no gap was found; its outline stands
         in for the line there.
     """
-    face_of = _holder(faces, standing.centres)
-    large = np.flatnonzero((shapely.area(faces) > rules.atom_share * rules.unit_area_m2) & ~is_water)
-    lines: list[shapely.Geometry] = []
-    for index in large:
-        todo = [_Piece(faces[index], np.flatnonzero(face_of == index))]
-        while todo:
-            piece = todo.pop()
-            if _is_small(piece, standing, rules):
-                continue
-            cut = _best_cut(piece, standing, rules)
-            if cut is None:
-                continue
-            line, parts = cut
-            lines.append(line)
-            todo.extend(_shared_out(parts, piece.standing, standing))
-    return np.array(lines, dtype=object) if lines else np.empty(0, dtype=object)
+    land = _sound(faces[~is_water])
+    pieces = _Pieces(land, _holder(land, standing.centres))
+    lines = []
+    for _ in range(_MOST_LEVELS):
+        pieces = _chosen(pieces, np.flatnonzero(_is_large(pieces, standing, rules)))
+        if len(pieces.shapes) == 0:
+            break
+        axis, offset, found = _best_cuts(pieces, standing, rules)
+        pieces = _chosen(pieces, np.flatnonzero(found))
+        made, pieces = _cut(pieces, axis[found], offset[found], standing)
+        lines.append(made)
+    return np.concatenate(lines) if lines else np.empty(0, dtype=object)
+
+
+def through_strips(
+    ends: Floats, heading: Floats, strips: Geometries, lines: Geometries, obstacles: Geometries, width_m: float
+) -> Geometries:
+    """Return lines that go on from line ends straight through the narrow strip ahead of them, to its far side.
+
+    Parameters
+    ----------
+    ends, heading
+        Where lines end, and the unit vector in which each arrives there. Shape: (n, 2).
+    strips
+        Enclosures that are narrow and without buildings.
+    lines
+        What bounds the enclosures: noded lines and the boundary.
+    width_m
+        A strip wider than this straight ahead is not crossed. Unit: m.
+    """
+    if len(ends) == 0 or len(strips) == 0:
+        return np.empty(0, dtype=object)
+    starts = ends + _AHEAD_M * heading
+    point, strip = shapely.STRtree(strips).query(shapely.points(starts), predicate="within")
+    # a line that arrives along the strip's own side does not cross it
+    off_side = shapely.distance(shapely.points(starts[point]), shapely.boundary(strips[strip])) > 0.5 * _AHEAD_M
+    ahead = np.unique(point[off_side])
+    starts, ends, heading = starts[ahead], ends[ahead], heading[ahead]
+    reach = first_hits(starts, heading, lines, width_m)
+    hit = np.isfinite(reach)
+    made = np.stack([ends[hit], starts[hit] + (reach[hit, None] + _OVERSHOOT_M) * heading[hit]], axis=1)
+    return clear_of(shapely.linestrings(made), obstacles)
+
+
+def first_hits(starts: Floats, heading: Floats, lines: Geometries, reach_m: float) -> Floats:
+    """Return how far from each start the first line lies straight ahead, infinite where none does within ``reach_m``. Unit: m."""
+    rays = shapely.linestrings(np.stack([starts, starts + reach_m * heading], axis=1))
+    ray, line = shapely.STRtree(lines).query(rays, predicate="intersects")
+    away = shapely.distance(shapely.points(starts[ray]), shapely.intersection(rays[ray], lines[line]))
+    reach = np.full(len(starts), np.inf)
+    np.minimum.at(reach, ray, away)
+    return reach
+
+
+def clear_of(lines: Geometries, obstacles: Geometries) -> Geometries:
+    """Return the lines that touch no obstacle."""
+    if len(lines) == 0 or len(obstacles) == 0:
+        return lines
+    return np.delete(lines, np.unique(shapely.STRtree(obstacles).query(lines, predicate="intersects")[0]))
 
 
 def _holder(faces: Geometries, points: Floats) -> Integers:
     holder = np.full(len(points), -1, dtype=np.int64)
-    if len(points):
+    if len(points) and len(faces):
         point, face = shapely.STRtree(faces).query(shapely.points(points), predicate="within")
         holder[point] = face
     return holder
 
 
-def _is_small(piece: _Piece, standing: Standing, rules: DivisionRules) -> bool:
-    area = shapely.area(piece.shape)
+def _chosen(pieces: _Pieces, chosen: Integers) -> _Pieces:
+    place = np.full(len(pieces.shapes) + 1, -1, dtype=np.int64)  # the last one is for holders of -1
+    place[chosen] = np.arange(len(chosen))
+    return _Pieces(pieces.shapes[chosen], place[pieces.holder])
+
+
+def _is_large(pieces: _Pieces, standing: Standing, rules: DivisionRules) -> NDArray[np.bool_]:
+    area = shapely.area(pieces.shapes)
+    held = pieces.holder >= 0
+    count = np.bincount(pieces.holder[held], minlength=len(area))
+    households = np.bincount(pieces.holder[held], standing.households[held], len(area))
     limit = rules.atom_share * rules.unit_area_m2
-    if len(piece.standing) == 0:
-        return area <= limit / rules.open_land_weight
-    households = int(standing.households[piece.standing].sum())
-    crowded = len(piece.standing) > 1 and households > rules.atom_households and area > limit / 4
-    return area <= limit and not crowded
+    crowded = (count > 1) & (households > rules.atom_households) & (area > limit / 4)
+    return np.where(count == 0, area > limit / rules.open_land_weight, (area > limit) | crowded)
 
 
-def _best_cut(piece: _Piece, standing: Standing, rules: DivisionRules) -> tuple[shapely.Geometry, Geometries] | None:
-    """Return the best straight cut: through the fewest obstacles, then short, then near the middle.
+def _best_cuts(pieces: _Pieces, standing: Standing, rules: DivisionRules) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Return the best straight cut of each piece as unit vector across it and offset along that, and whether there is one.
 
-    None when the piece is too thin, or when no cut passes between its obstacles and it is not very large.
+    A cut runs through the fewest obstacles, then is short, then near the middle; along the box of the piece or along its buildings.
+    None where the piece is too thin, or where no cut passes between its obstacles and it is not very large.
     """
-    corners = shapely.get_coordinates(shapely.oriented_envelope(piece.shape))
-    if len(corners) < 4:
-        return None
-    sides = corners[1:3] - corners[0:2]
-    lengths = np.hypot(sides[:, 0], sides[:, 1])
-    if lengths.min() < 1.0:
-        return None
-    longest = int(lengths.argmax())
-    choices = []
-    for turn in (longest, 1 - longest):
-        axis = sides[turn] / lengths[turn]
-        offsets = corners[turn] @ axis + _SHARES * lengths[turn]
-        through = _obstacles_met(piece, standing, axis, offsets)
-        # an obstacle met costs as much as a cut longer by 60 m
-        cost = 60.0 * through + lengths[1 - turn] + lengths[turn] * np.abs(_SHARES - 0.5)
-        best = int(cost.argmin())
-        choices.append((float(cost[best]), axis, float(offsets[best]), int(through[best])))
-    _, axis, offset, met = min(choices, key=lambda choice: choice[0])
-    very_large = shapely.area(piece.shape) > 3 * rules.atom_share * rules.unit_area_m2 and len(piece.standing) > 1
-    if met and not very_large:
-        return None
-    return _cut_at(piece.shape, axis, offset)
-
-
-def _obstacles_met(piece: _Piece, standing: Standing, axis: Floats, offsets: Floats) -> Integers:
-    if len(piece.standing) == 0:
-        return np.zeros(len(offsets), dtype=np.int64)
-    low, high = standing.spans(piece.standing, axis)
-    return ((low[:, None] < offsets + 0.2) & (high[:, None] > offsets - 0.2)).sum(axis=0)
-
-
-def _cut_at(shape: shapely.Polygon, axis: Floats, offset: float) -> tuple[shapely.Geometry, Geometries] | None:
-    """Return the cut across ``shape`` where ``x . axis == offset``, and the parts on both sides."""
-    centre = np.array(shape.centroid.coords[0])
-    foot = centre + (offset - centre @ axis) * axis
-    reach = 2 * (np.hypot(*np.ptp(shapely.get_coordinates(shape), axis=0)) + 1)
-    across = np.array([-axis[1], axis[0]]) * reach
-    beyond = axis * reach
-    half_plane = shapely.polygons([foot - across, foot + across, foot + across + beyond, foot - across + beyond])
-    parts = shapely.get_parts(
-        np.array([shapely.intersection(shape, half_plane), shapely.difference(shape, half_plane)])
+    order = np.argsort(pieces.holder, kind="stable")
+    first = np.searchsorted(pieces.holder[order], np.arange(len(pieces.shapes) + 1))
+    rings, ring_piece = shapely.get_coordinates(shapely.get_exterior_ring(pieces.shapes), return_index=True)
+    ring_first = np.searchsorted(ring_piece, np.arange(len(pieces.shapes) + 1))
+    boxes, box_piece = shapely.get_coordinates(shapely.oriented_envelope(pieces.shapes), return_index=True)
+    box_first = np.searchsorted(box_piece, np.arange(len(pieces.shapes)))
+    box_axis = boxes[box_first + 1] - boxes[box_first]
+    length = np.hypot(*box_axis.T)
+    box_axis = np.where(length[:, None] > 0, box_axis / np.maximum(length, 1e-9)[:, None], [1.0, 0.0])
+    axis, offset, met = _search(
+        rings, ring_first, box_axis, order, first, standing.corners, standing.first_corner, standing.heading
     )
-    parts = parts[(shapely.get_dimensions(parts) == 2) & (shapely.area(parts) > 0.01)]
-    if len(parts) < 2:
-        return None
-    chord = shapely.get_parts(shapely.intersection(shape, shapely.linestrings([foot - across, foot + across])))
-    chord = chord[shapely.length(chord) > 0]
-    ends = np.stack([shapely.get_coordinates(shapely.get_point(chord, i)) for i in (0, -1)], axis=1)
-    along = (ends[:, 1] - ends[:, 0]) / shapely.length(chord)[:, None] * _OVERSHOOT_M
+    area = shapely.area(pieces.shapes)
+    very_large = (area > 3 * rules.atom_share * rules.unit_area_m2) & (np.diff(first) > 1)
+    return axis, offset, (met == 0) | ((met > 0) & very_large)
+
+
+@njit(cache=True)
+def _search(
+    rings: NDArray,
+    ring_first: NDArray,
+    box_axis: NDArray,
+    order: NDArray,
+    first: NDArray,
+    corners: NDArray,
+    first_corner: NDArray,
+    heading: NDArray,
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Return axis, offset and obstacles met of the best cut of each piece; -1 met where the piece is too thin to be cut."""
+    size = len(ring_first) - 1
+    best_axis, best_offset = np.zeros((size, 2)), np.zeros(size)
+    best_met = np.full(size, -1, dtype=np.int64)
+    axes = np.zeros((4, 2))
+    for p in range(size):
+        held = order[first[p] : first[p + 1]]
+        axes[0] = box_axis[p]
+        turns = 2
+        if len(held):
+            # the building with the most corners' worth of wall stands for the others: rows share their heading
+            widest, middle = -1.0, 0
+            for k in range(len(held)):
+                reach = 0.0
+                for c in range(first_corner[held[k]], first_corner[held[k] + 1] - 1):
+                    reach += np.hypot(corners[c + 1, 0] - corners[c, 0], corners[c + 1, 1] - corners[c, 1])
+                if reach > widest:
+                    widest, middle = reach, k
+            axes[2] = heading[held[middle]]
+            aligned = abs(axes[0, 0] * axes[2, 1] - axes[0, 1] * axes[2, 0])
+            if 0.05 < aligned < 0.9987:
+                turns = 4
+        for turn in range(1, turns, 2):
+            axes[turn, 0], axes[turn, 1] = -axes[turn - 1, 1], axes[turn - 1, 0]
+        lengths, lows = np.zeros(turns), np.zeros(turns)
+        for turn in range(turns):
+            low, high = np.inf, -np.inf
+            for k in range(ring_first[p], ring_first[p + 1]):
+                along = rings[k, 0] * axes[turn, 0] + rings[k, 1] * axes[turn, 1]
+                low, high = min(low, along), max(high, along)
+            lengths[turn], lows[turn] = high - low, low
+        if lengths.min() < 1.0:
+            continue
+        best_cost = np.inf
+        for turn in range(turns):
+            across = lengths[turn + 1] if turn % 2 == 0 else lengths[turn - 1]
+            starts, ends = np.zeros(len(held)), np.zeros(len(held))
+            for k in range(len(held)):
+                low, high = np.inf, -np.inf
+                for c in range(first_corner[held[k]], first_corner[held[k] + 1]):
+                    along = corners[c, 0] * axes[turn, 0] + corners[c, 1] * axes[turn, 1]
+                    low, high = min(low, along), max(high, along)
+                starts[k], ends[k] = low - _CLEAR_M, high + _CLEAR_M
+            least = lows[turn] + _LEAST_SHARE * lengths[turn]
+            most = lows[turn] + (1 - _LEAST_SHARE) * lengths[turn]
+            middle_at = lows[turn] + 0.5 * lengths[turn]
+            # the middle, and the middle of every gap between two obstacles
+            for candidate in range(-1, len(held)):
+                if candidate < 0:
+                    offset = middle_at
+                else:
+                    gap = np.inf
+                    for k in range(len(held)):
+                        if starts[k] >= ends[candidate] and starts[k] - ends[candidate] < gap:
+                            gap = starts[k] - ends[candidate]
+                    offset = ends[candidate] + 0.5 * gap if gap < np.inf else ends[candidate] + 1.0
+                    if offset < least or offset > most:
+                        continue
+                met = 0
+                for k in range(len(held)):
+                    if starts[k] < offset < ends[k]:
+                        met += 1
+                cost = _MET_M * met + across + _OFF_MIDDLE * abs(offset - middle_at)
+                if cost < best_cost - 1e-9:
+                    best_cost = cost
+                    best_axis[p] = axes[turn]
+                    best_offset[p] = offset
+                    best_met[p] = met
+    return best_axis, best_offset, best_met
+
+
+def _cut(pieces: _Pieces, axis: Floats, offset: Floats, standing: Standing) -> tuple[Geometries, _Pieces]:
+    """Return the cuts across the pieces where ``x . axis == offset``, and the parts on both sides."""
+    if len(pieces.shapes) == 0:
+        return pieces.shapes, pieces
+    centre = shapely.get_coordinates(shapely.centroid(pieces.shapes))
+    foot = centre + (offset - (centre * axis).sum(axis=1))[:, None] * axis
+    west, south, east, north = shapely.bounds(pieces.shapes).T
+    reach = 2 * (np.hypot(east - west, north - south) + 1)[:, None]
+    across = np.stack([-axis[:, 1], axis[:, 0]], axis=1) * reach
+    beyond = axis * reach
+    half_planes = shapely.polygons(
+        np.stack([foot - across, foot + across, foot + across + beyond, foot - across + beyond], axis=1)
+    )
+    sides = [_overlaid(halved, pieces.shapes, half_planes) for halved in (shapely.intersection, shapely.difference)]
+    parts, side = shapely.get_parts(np.concatenate(sides), return_index=True)
+    solid = (shapely.get_dimensions(parts) == 2) & (shapely.area(parts) > 0.01)
+    parts, origin = parts[solid], side[solid] % len(pieces.shapes)
+    # a line that leaves one part only has cut nothing; what is returned goes on to be cut
+    several = np.bincount(origin, minlength=len(pieces.shapes)) > 1
+    chords, cut = shapely.get_parts(
+        _overlaid(
+            shapely.intersection,
+            pieces.shapes,
+            shapely.linestrings(np.stack([foot - across, foot + across], axis=1)),
+        ),
+        return_index=True,
+    )
+    good = (shapely.get_dimensions(chords) == 1) & (shapely.length(chords) > 0) & several[cut]
+    chords = chords[good]
+    ends = np.stack([shapely.get_coordinates(shapely.get_point(chords, i)) for i in (0, -1)], axis=1)
+    along = (ends[:, 1] - ends[:, 0]) / shapely.length(chords)[:, None] * _OVERSHOOT_M
     ends += np.stack([-along, along], axis=1)
-    return shapely.multilinestrings(shapely.linestrings(ends)), parts
+    parts = _sound(parts[several[origin]])
+    return shapely.linestrings(ends), _Pieces(parts, _holder(parts, standing.centres))
 
 
-def _shared_out(parts: Geometries, chosen: Integers, standing: Standing) -> list[_Piece]:
-    """Return the parts as pieces, each with the obstacles whose inner point lies in it."""
-    if len(chosen) == 0:
-        return [_Piece(part, chosen) for part in parts]
-    x, y = standing.centres[chosen].T
-    return [_Piece(part, chosen[shapely.contains_xy(part, x, y)]) for part in parts]
+def _overlaid(overlay: Callable, shapes: Geometries, others: Geometries) -> Geometries:
+    """Return the overlay; where floating point fails on nearly coincident borders, with coordinates rounded to 1 mm."""
+    try:
+        return overlay(shapes, others)
+    except shapely.GEOSException:
+        return overlay(shapes, others, grid_size=0.001)
+
+
+def _sound(parts: Geometries) -> Geometries:
+    """Return the parts, those that rounding left invalid repaired; only cuts are taken from them, so it costs no exactness."""
+    broken = ~shapely.is_valid(parts)
+    if not broken.any():
+        return parts
+    mended = shapely.get_parts(shapely.buffer(parts[broken], 0.0))
+    return np.concatenate([parts[~broken], mended[shapely.area(mended) > 0.01]])

@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 
 from gridsvc.division.atoms import Atoms, make_atoms
-from gridsvc.division.borders import EdgeTable
+from gridsvc.division.borders import NONE, EdgeTable
 from gridsvc.division.checks import check_division
 from gridsvc.division.communities import (
     CommunityDivision,
@@ -164,7 +164,7 @@ def _border_lengths(atoms: Atoms, governance_of_face: Integers) -> tuple[float, 
     edges: EdgeTable = atoms.edges
     inner = edges.right >= 0
     border = inner & (governance_of_face[edges.left] != governance_of_face[edges.right])
-    return float(edges.length_m[border].sum()), float(edges.length_m[border & atoms.on_line].sum())
+    return float(edges.length_m[border].sum()), float(edges.length_m[border & (atoms.border_kind != NONE)].sum())
 
 
 def _notes(

@@ -14,6 +14,7 @@ import shapely
 from numpy.typing import NDArray
 
 from gridsvc.division.communities import DivisionRules, Floats, Geometries
+from gridsvc.division.cuts import clear_of, first_hits
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,10 @@ def enclose(lines: Geometries, ground: Ground, *, closing: bool = True) -> Enclo
         Draw loose ends to the line they miss; not needed again for lines that come from an earlier call.
     """
     noded = _noded(_kept_out(_clipped(lines, ground.inner), ground), ground.rules.snap_m)
-    closers = _closers(noded, ground) if closing else noded[:0]
-    if len(closers):
-        noded = _noded(np.concatenate([noded, closers]), ground.rules.snap_m)
+    for drawn in (_closers, _extensions) if closing else ():
+        more = drawn(noded, ground)
+        if len(more):
+            noded = _noded(np.concatenate([noded, more]), ground.rules.snap_m)
     connectors = _connectors(noded, ground)
     feet = shapely.get_coordinates(shapely.get_point(connectors, 1)) if len(connectors) else np.empty((0, 2))
     added = _off_vertices(feet, shapely.get_coordinates(ground.boundary))
@@ -157,6 +159,38 @@ def _closers(noded: Geometries, ground: Ground) -> Geometries:
     closers = shapely.shortest_line(ends[end_index[nearest]], noded[line_index[nearest]])
     closers = closers[shapely.length(closers) > 0]
     return closers[_passable(closers, ground)]
+
+
+def arrivals(lines: Geometries) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    """Return both ends of each line, the unit vector in which the line arrives there, and how many lines meet there.
+
+    First the starts of all lines, then their ends. Shapes: (2 n, 2), (2 n, 2), (2 n,).
+    """
+    if len(lines) == 0:
+        return np.empty((0, 2)), np.empty((0, 2)), np.zeros(0, dtype=np.int64)
+    ends, inner = (
+        np.concatenate([shapely.get_coordinates(shapely.get_point(lines, i)) for i in pair])
+        for pair in ((0, -1), (1, -2))
+    )
+    step = ends - inner
+    _, inverse, counts = np.unique(ends[:, 0] + 1j * ends[:, 1], return_inverse=True, return_counts=True)
+    return ends, step / np.maximum(np.hypot(*step.T), 1e-9)[:, None], counts[inverse]
+
+
+def _extensions(noded: Geometries, ground: Ground) -> Geometries:
+    """Return the dead ends drawn straight on to the next line, where no building stands in the way.
+
+    A lane that ends in a courtyard then separates its two sides, with most of the border along the lane.
+    """
+    if len(noded) == 0:
+        return noded
+    heads, heading, meeting = arrivals(noded)
+    heads, heading = heads[meeting == 1], heading[meeting == 1]
+    reach = first_hits(heads + 0.05 * heading, heading, noded, ground.rules.dead_end_m)
+    hit = np.isfinite(reach)
+    made = np.stack([heads[hit], heads[hit] + (reach[hit, None] + 0.1) * heading[hit]], axis=1)
+    drawn = shapely.linestrings(made)
+    return clear_of(drawn[shapely.covers(ground.inner, drawn)], ground.obstacles)
 
 
 def _passable(lines: Geometries, ground: Ground) -> NDArray[np.bool_]:
