@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +9,19 @@ import shapely
 from numpy.typing import NDArray
 
 from gridsvc.division.borders import NONE, RAIL, STREET, WALL, WATER, EdgeTable, Neighbours
-from gridsvc.division.communities import CommunityInput, DivisionRules, Floats, Geometries, Integers, counts_or_zero
+from gridsvc.division.communities import (
+    CommunityInput,
+    DivisionRules,
+    Floats,
+    Geometries,
+    Integers,
+    counts_or_zero,
+    summed,
+)
 from gridsvc.division.cuts import Standing, cut_lines, through_strips
 from gridsvc.division.enclosures import Enclosures, Ground, arrivals, enclose
 from gridsvc.division.obstacles import obstacles, within_community
+from gridsvc.division.slivers import absorbed
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +30,8 @@ class Atoms:
 
     ``size_m2`` is the area as unit grids count it: land without buildings and water weigh less (``DivisionRules``).
     ``neighbours`` holds borders only; ``linked`` adds links between separate parts of the community, so that it is connected.
-    ``atom_of_building`` is -1 for a building that does not belong here.
+    ``atom_of_building`` is -1 for a building that does not belong here. ``owner`` is the dedicated area an atom lies in, -1 for none.
+    ``components`` and ``events`` count what is inside; ``border_kind`` says what each edge of ``edges`` follows.
     """
 
     faces: Geometries
@@ -35,9 +44,23 @@ class Atoms:
     size_m2: Floats
     households: Integers
     population: Integers
+    components: Floats
+    events: Floats
+    owner: Integers
     atom_of_building: Integers
     neighbours: Neighbours
     linked: Neighbours
+
+    def borders(self) -> tuple[Integers, Integers, Integers, Floats]:
+        """Return every kind of border between two atoms once: first, second (first < second), position in ``BORDER_KINDS``, length in m."""
+        inner = self.edges.right >= 0
+        pair = np.stack([self.atom_of_face[self.edges.left[inner]], self.atom_of_face[self.edges.right[inner]]])
+        first, second = pair.min(axis=0), pair.max(axis=0)
+        apart = first != second
+        keys = np.stack([first, second, self.border_kind[inner]])[:, apart]
+        found, inverse = np.unique(keys, axis=1, return_inverse=True)
+        length = summed(inverse.ravel(), self.edges.length_m[inner][apart], found.shape[1])
+        return found[0], found[1], found[2], length
 
 
 def make_atoms(community: CommunityInput, rules: DivisionRules, strip_m: float) -> Atoms:
@@ -48,7 +71,8 @@ def make_atoms(community: CommunityInput, rules: DivisionRules, strip_m: float) 
     blocks = obstacles(buildings, boundary, rules)
     counted = np.where(belongs[exists], counts_or_zero(community.households, len(inside))[exists], 0)
     water_edges = shapely.boundary(community.water)
-    lines = np.concatenate([community.streets, community.barriers, water_edges])
+    outlines = shapely.boundary(community.dedicated)
+    lines = np.concatenate([community.streets, community.barriers, water_edges, outlines])
     ground = Ground.of(boundary, blocks, buildings, community.barriers, rules, strip_m)
 
     coarse = enclose(lines, ground)
@@ -111,12 +135,13 @@ def _grouped_faces(
 ) -> Atoms:
     faces = fine.faces
     edges = EdgeTable.of(faces)
-    kind = edges.kinds(_lines_by_kind(community), 5 * rules.snap_m)
+    kind = edges.kinds(lines_by_kind(community), 5 * rules.snap_m)
     on_line = kind != NONE
     has_block = np.zeros(len(faces), dtype=bool)
     face_of_block = _faces_holding(faces, blocks, community.boundary)
     has_block[face_of_block[face_of_block >= 0]] = True
-    atom_of_face = _absorbed(faces, edges, kind, _is_block(faces, blocks), has_block, rules)
+    owner = _owners(faces, community.dedicated)
+    atom_of_face = absorbed(faces, edges, kind, _is_block(faces, blocks), has_block, owner, rules)
 
     size = int(atom_of_face.max()) + 1
     area: Floats = np.bincount(atom_of_face, shapely.area(faces), size).astype(float)
@@ -146,13 +171,43 @@ def _grouped_faces(
         area * weight,
         households,
         population,
+        _counted(faces, atom_of_face, community.components),
+        _counted(faces, atom_of_face, community.events, community.event_counts),
+        _owner_of_atom(owner, atom_of_face, size),
         atom_of_building,
         neighbours,
         _linked(neighbours, faces, atom_of_face),
     )
 
 
-def _lines_by_kind(community: CommunityInput) -> dict[int, Geometries]:
+def _owners(faces: Geometries, dedicated: Geometries) -> Integers:
+    """Return the dedicated area each face lies in, the first where areas overlap, -1 for none."""
+    owner = np.full(len(faces), -1, dtype=np.int64)
+    if len(dedicated):
+        face, area = shapely.STRtree(dedicated).query(shapely.point_on_surface(faces), predicate="within")
+        order = np.argsort(-area, kind="stable")
+        owner[face[order]] = area[order]
+    return owner
+
+
+def _owner_of_atom(owner: Integers, atom_of_face: Integers, size: int) -> Integers:
+    found = np.full(size, -1, dtype=np.int64)
+    found[atom_of_face] = owner
+    return found
+
+
+def _counted(faces: Geometries, atom_of_face: Integers, points: Geometries, counts: Floats | None = None) -> Floats:
+    """Return how many points lie in each atom; one on a border counts in the first of its faces."""
+    total = np.zeros(int(atom_of_face.max()) + 1)
+    if len(points):
+        point, face = shapely.STRtree(faces).query(points, predicate="intersects")
+        found, first = np.unique(point, return_index=True)
+        weight = np.ones(len(found)) if counts is None or len(counts) == 0 else np.asarray(counts, dtype=float)[found]
+        np.add.at(total, atom_of_face[face[first]], weight)
+    return total
+
+
+def lines_by_kind(community: CommunityInput) -> dict[int, Geometries]:
     """Return the straight pieces of what borders may follow, by kind."""
     barriers, kinds = community.barriers, community.barrier_kinds
     named = {name: barriers[kinds == name] if len(kinds) else barriers[:0] for name in ("rail", "water")}
@@ -193,100 +248,6 @@ def _is_block(faces: Geometries, blocks: Geometries) -> NDArray[np.bool_]:
         fits = shapely.area(faces[face]) <= shapely.area(blocks[block]) * 1.02 + 1.0
         is_block[face[fits]] = True
     return is_block
-
-
-# how strongly a piece of land belongs to what lies beyond a border: least across a street, most where there is nothing
-_BOND_OF_KIND = np.array([1.0, 1.0, 1.0, 2.0, 4.0])
-
-
-def _absorbed(
-    faces: Geometries,
-    edges: EdgeTable,
-    kind: Integers,
-    is_block: NDArray[np.bool_],
-    has_block: NDArray[np.bool_],
-    rules: DivisionRules,
-) -> Integers:
-    """Return the atom of each face: outlined buildings and slivers join the neighbour they are bound to most.
-
-    The strip between a wall and a street goes to the side of the wall. Smallest first; a sliver without neighbours (a part of
-    the community by itself) stays.
-    """
-    inner = edges.right >= 0
-    length = edges.length_m[inner]
-    pairs = Neighbours.of_pairs(
-        len(faces), edges.left[inner], edges.right[inner], length, length * _BOND_OF_KIND[kind[inner]]
-    )
-    merger = _Merger(faces, pairs, is_block, has_block, rules)
-    merger.run()
-    _, atom = np.unique([merger.root(i) for i in range(len(faces))], return_inverse=True)
-    return atom.astype(np.int64)
-
-
-class _Merger:
-    """Joins faces that are too small to stand alone to their neighbours, smallest first."""
-
-    def __init__(
-        self,
-        faces: Geometries,
-        pairs: Neighbours,
-        is_block: NDArray[np.bool_],
-        has_block: NDArray[np.bool_],
-        rules: DivisionRules,
-    ) -> None:
-        self.parent = list(range(len(faces)))
-        self.area = shapely.area(faces).tolist()
-        self.perimeter = shapely.length(faces).tolist()
-        self.is_block = is_block.tolist()
-        self.has_block = has_block.tolist()
-        self.rules = rules
-        # neighbour -> length shared and bond
-        self.shared = [
-            dict(
-                zip(
-                    pairs.ids[a:b].tolist(),
-                    zip(pairs.shared_m[a:b].tolist(), pairs.off_line_m[a:b].tolist(), strict=True),
-                    strict=True,
-                )
-            )
-            for a, b in zip(pairs.start[:-1], pairs.start[1:], strict=True)
-        ]
-
-    def root(self, i: int) -> int:
-        while self.parent[i] != i:
-            self.parent[i] = self.parent[self.parent[i]]
-            i = self.parent[i]
-        return i
-
-    def is_sliver(self, i: int) -> bool:
-        if self.is_block[i] or self.area[i] < self.rules.sliver_area_m2:
-            return True
-        return not self.has_block[i] and 2 * self.area[i] < self.perimeter[i] * self.rules.sliver_width_m
-
-    def run(self) -> None:
-        queue = [(not self.is_block[i], self.area[i], i) for i in range(len(self.parent)) if self.is_sliver(i)]
-        heapq.heapify(queue)
-        while queue:
-            _, area, i = heapq.heappop(queue)
-            if self.parent[i] != i or area != self.area[i] or not self.shared[i] or not self.is_sliver(i):
-                continue
-            into = max(self.shared[i], key=lambda j: (self.shared[i][j][1], -j))
-            self.join(i, into)
-            if self.is_sliver(into):
-                heapq.heappush(queue, (not self.is_block[into], self.area[into], into))
-
-    def join(self, i: int, into: int) -> None:
-        self.parent[i] = into
-        self.perimeter[into] += self.perimeter[i] - 2 * self.shared[i][into][0]
-        self.area[into] += self.area[i]
-        self.has_block[into] = self.has_block[into] or self.has_block[i] or self.is_block[i]
-        self.is_block[into] = self.is_block[into] and self.is_block[i]
-        for j, (length, bond) in self.shared[i].items():
-            del self.shared[j][i]
-            if j != into:
-                known = self.shared[into].get(j, (0.0, 0.0))
-                self.shared[into][j] = self.shared[j][into] = (known[0] + length, known[1] + bond)
-        self.shared[i] = {}
 
 
 def _atoms_of_buildings(

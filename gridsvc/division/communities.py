@@ -28,6 +28,10 @@ def _no_integers() -> Integers:
     return np.zeros(0, dtype=np.int64)
 
 
+def _no_floats() -> Floats:
+    return np.zeros(0, dtype=np.float64)
+
+
 @dataclass(frozen=True, slots=True)
 class CommunityInput:
     """One community and what lies in and around it.
@@ -46,6 +50,17 @@ class CommunityInput:
         Polygons no grid border may cut. Those crossing the boundary count only inside it.
     households, population
         Per building, whole numbers. Shape: as ``buildings``. Empty means zero everywhere.
+    villager_groups
+        Number of the villager group (村民小组) of each building, -1 for none. Empty: natural villages are found by the distance of buildings.
+    components, events, event_counts
+        Points of components, of places with events, and how many events are expected at each (empty: one). Their work is spread
+        evenly over the governance grids where the households allow it.
+    dedicated
+        Polygons that become governance grids of their own (专属网格): campuses, parks, markets, business buildings.
+    seeds
+        Points, each of which gets a governance grid of its own.
+    former
+        Governance grids there were before, in an order their numbers mean; households stay with theirs where nothing speaks against it.
     """
 
     code: str
@@ -57,6 +72,18 @@ class CommunityInput:
     buildings: Geometries = field(default_factory=_no_geometries)
     households: Integers = field(default_factory=_no_integers)
     population: Integers = field(default_factory=_no_integers)
+    villager_groups: Integers = field(default_factory=_no_integers)
+    components: Geometries = field(default_factory=_no_geometries)
+    events: Geometries = field(default_factory=_no_geometries)
+    event_counts: Floats = field(default_factory=_no_floats)
+    dedicated: Geometries = field(default_factory=_no_geometries)
+    seeds: Geometries = field(default_factory=_no_geometries)
+    former: Geometries = field(default_factory=_no_geometries)
+
+    @property
+    def is_village(self) -> bool:
+        """Answer whether the code is a village committee's (third segment 200-399)."""
+        return self.code[9:12].isdigit() and 200 <= int(self.code[9:12]) <= 399
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +113,13 @@ class DivisionRules:
     moves_per_atom: int = 400
     starts: int = 5
     most_unit_grids: int = 600
+    hamlet_gap_m: float = 40.0
+    stability: float = 0.0
+
+    @classmethod
+    def micro(cls) -> DivisionRules:
+        """Return the rules of micro-grids (微网格): 50-80 households, cut finer."""
+        return cls(households_min=50, households_max=80, atom_households=20, atom_share=0.1)
 
     def enlarged_for(self, size_m2: float) -> DivisionRules:
         """Return these rules with a unit grid large enough that land of ``size_m2`` (open land weighted) needs no more than the most."""
@@ -108,6 +142,8 @@ SOURCES: dict[str, str] = {
     "border_strip_m": "our choice: lines this close to the community boundary are the boundary",
     "atom_share": "our choice: enclosures are cut to this share of a unit grid, fine enough for the spread",
     "atom_households": "our choice: enclosures with several buildings are cut down to about a quarter of a governance grid",
+    "hamlet_gap_m": "our choice: village buildings closer than this are one natural village, which no governance grid divides",
+    "stability": "our choice: 0 divides afresh, 1 keeps every grid that still serves and every household that can stay",
     "most_unit_grids": "our choice: a code has 999 serials per community and none is given twice; the rest is left for redraws",
     "sliver_area_m2": "our choice: smaller enclosures join a neighbour",
     "strip_width_m": "our choice: land without buildings narrower than this is cut crosswise where a line ends at it",
@@ -122,7 +158,8 @@ class CommunityDivision:
     ``unit_grids`` holds one Polygon each, ordered west to east then north to south by centroid; neighbours share identical vertices.
     ``governance_of_unit[u]`` is an index into ``governance_grids`` (Polygon; MultiPolygon only where the community
     itself has several parts). ``unit_of_building`` is -1 for a building that is not (mostly) in the community.
-    ``border_m`` and ``border_on_lines_m`` measure the inner border of the governance grids: whole, and along streets, walls or water.
+    ``is_dedicated`` marks governance grids of dedicated areas, which no household bound holds. Components and events are counted
+    per governance grid. ``border_m`` and ``border_on_lines_m`` measure the inner border of the governance grids: whole, and along streets, walls or water.
     """
 
     code: str
@@ -134,6 +171,9 @@ class CommunityDivision:
     unit_target_m2: Floats
     governance_households: Integers
     governance_population: Integers
+    governance_components: Floats
+    governance_events: Floats
+    is_dedicated: NDArray[np.bool_]
     unit_of_building: Integers
     border_m: float
     border_on_lines_m: float
@@ -163,6 +203,29 @@ def check_community(community: CommunityInput) -> None:
             f"{where} has an invalid boundary: {reason}.", hint="Import it with --repair or correct it."
         )
     _check_buildings(community, where)
+    _check_wishes(community, where)
+
+
+def _check_wishes(community: CommunityInput, where: str) -> None:
+    for name, kinds, what in (
+        ("dedicated", (3, 6), "polygon"),
+        ("former", (3, 6), "polygon"),
+        ("seeds", (0,), "point"),
+    ):
+        shapes = getattr(community, name)
+        bad: Integers = np.flatnonzero(
+            ~np.isin(shapely.get_type_id(shapes), kinds) | shapely.is_empty(shapes) | ~shapely.is_valid(shapes)
+        ).astype(np.int64)
+        if len(bad):
+            raise GeometryError(
+                f"{where}: number {bad[0] + 1} of its {name} is no valid {what}.", hint="Correct it or leave it out."
+            )
+    groups = len(community.villager_groups)
+    if groups not in (0, len(community.buildings)):
+        raise GeometryError(
+            f"{where} has {len(community.buildings)} buildings but {groups} villager groups.",
+            hint="Give one per building.",
+        )
 
 
 def _check_buildings(community: CommunityInput, where: str) -> None:
@@ -183,6 +246,11 @@ def _check_buildings(community: CommunityInput, where: str) -> None:
             f"{where} has {len(faults)} invalid buildings, the first at position {faults[0]}: {reason}.",
             hint="Import the residences with --repair.",
         )
+
+
+def summed(labels: Integers, values: Floats | Integers, size: int = 0) -> Floats:
+    """Return the sum of the values of each label from 0 on, as floats."""
+    return np.bincount(labels, values, size).astype(np.float64)
 
 
 def counts_or_zero(counts: Sequence[int] | Integers, size: int) -> Integers:

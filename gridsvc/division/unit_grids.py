@@ -30,7 +30,6 @@ def unit_grids(atoms: Atoms, governance: Integers, rules: DivisionRules, *, seed
 def _units_of(atoms: Atoms, chosen: Integers, rules: DivisionRules, seed: int) -> Integers:
     size = atoms.size_m2[chosen]
     spread = rules.unit_area_spread
-    count = max(1, round(float(size.sum()) / rules.unit_area_m2))
     task = Task(
         atoms.neighbours.among(chosen),
         size,
@@ -39,4 +38,20 @@ def _units_of(atoms: Atoms, chosen: Integers, rules: DivisionRules, seed: int) -
         (1 - spread) * rules.unit_area_m2,
         (1 + spread) * rules.unit_area_m2,
     )
-    return group(task, min(count, len(chosen)), seed=seed, starts=rules.starts, moves_per_atom=rules.moves_per_atom)[0]
+    count = min(unit_count(float(size.sum()), rules), len(chosen))
+    return group(task, count, seed=seed, starts=rules.starts, moves_per_atom=rules.moves_per_atom)[0]
+
+
+def unit_count(size_m2: float, rules: DivisionRules) -> int:
+    """Return how many unit grids land of that size (open land weighted) becomes: the number whose mean is nearest to the target.
+
+    Near means by ratio, so 1.45 targets become two of 0.73 and not one of 1.45.
+
+    Examples
+    --------
+    >>> [unit_count(size, DivisionRules()) for size in (3_000, 14_000, 14_500, 25_000)]
+    [1, 1, 2, 3]
+    """
+    fewest = max(1, int(size_m2 // rules.unit_area_m2))
+    off = [abs(np.log(size_m2 / count / rules.unit_area_m2)) for count in (fewest, fewest + 1)]
+    return fewest if off[0] <= off[1] else fewest + 1

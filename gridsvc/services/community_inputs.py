@@ -89,11 +89,10 @@ def community_inputs(
     border obstructs on both sides and counts once, in the ``community_code`` its row carries.
     """
     followed = (streets["layer"].to_numpy() == 0) & ~streets["street_class"].isin(STREETS_NOT_FOLLOWED).to_numpy()
-    around = {
-        "streets": _Layer(streets.geometry.to_numpy()[followed], epsg),
-        "barriers": _Layer(barriers.geometry.to_numpy(), epsg),
-        "water": _Layer(water.geometry.to_numpy(), epsg),
-    }
+    ways = _Layer(streets.geometry.to_numpy()[followed], epsg)
+    walls = _Layer(barriers.geometry.to_numpy(), epsg)
+    wall_kinds = barriers["kind"].to_numpy(dtype=object)
+    waters = _Layer(water.geometry.to_numpy(), epsg)
     buildings = _Layer(residences.geometry.to_numpy(), epsg)
     community_of = residences["community_code"].to_numpy(dtype=object)
     households = residences["households"].to_numpy(dtype=np.int64)
@@ -103,11 +102,15 @@ def community_inputs(
         boundary = _plain(shape)
         here = buildings.standing_in(boundary)
         own = community_of[here] == community
+        near = walls.around(boundary)
         found.append(
             CommunityInput(
                 code=community,
                 boundary=boundary,
-                **{name: layer.shapes[layer.around(boundary)] for name, layer in around.items()},
+                streets=ways.shapes[ways.around(boundary)],
+                barriers=walls.shapes[near],
+                water=waters.shapes[waters.around(boundary)],
+                barrier_kinds=wall_kinds[near],
                 buildings=buildings.shapes[here],
                 households=np.where(own, households[here], 0),
                 population=np.where(own, population[here], 0),
