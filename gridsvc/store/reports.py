@@ -287,6 +287,18 @@ class ReportRepository(Repository):
                 )
         return written
 
+    def count_by_place(self, prefix: str = "", *, since: datetime, until: datetime) -> pd.DataFrame:
+        """Return frame[lon, lat, reports]: places about 20 m apart (EPSG:4490) with the reports of ``[since, until)`` near each, from west to east."""
+        place = func.ST_SnapToGrid(reports.c.geom, _PLACE_DEG)
+        lon, lat = func.ST_X(place).label("lon"), func.ST_Y(place).label("lat")
+        statement = (
+            select(lon, lat, func.count().label("reports"))
+            .where(self._under(prefix), reports.c.reported_at >= since, reports.c.reported_at < until)
+            .group_by(lon, lat)
+            .order_by(lon, lat)
+        )
+        return read_frame(self.connection, statement)
+
     def count_by_grid(
         self,
         network: str,
@@ -314,6 +326,9 @@ class ReportRepository(Repository):
             .order_by(grids.c.code)
         )
         return read_frame(self.connection, statement)
+
+
+_PLACE_DEG = 0.0002
 
 
 def _grid_column(network: str) -> ColumnElement:
