@@ -11,6 +11,9 @@ from gridsvc.division.atoms import Atoms
 from gridsvc.division.communities import DivisionRules, Integers
 from gridsvc.division.grouping import Task, group
 
+# a compact unit grid is easier to patrol than one along streets only; governance grids weigh it the other way round
+_OFF_LINE_COST, _SHAPE_COST = 0.5, 1.0
+
 
 def unit_grids(atoms: Atoms, governance: Integers, rules: DivisionRules, *, seed: int) -> Integers:
     """Return the unit grid of each atom, numbered from 0; each lies in one governance grid and is one piece."""
@@ -37,8 +40,14 @@ def _units_of(atoms: Atoms, chosen: Integers, rules: DivisionRules, seed: int) -
         atoms.perimeter_m[chosen],
         (1 - spread) * rules.unit_area_m2,
         (1 + spread) * rules.unit_area_m2,
+        off_line_cost=_OFF_LINE_COST,
+        shape_cost=_SHAPE_COST,
     )
-    count = min(unit_count(float(size.sum()), rules), len(chosen))
+    # what cannot be cut, as a river, is one unit grid however large
+    alone = size > (1 + spread) * rules.unit_area_m2
+    rest = float(size[~alone].sum())
+    count = int(alone.sum()) + (unit_count(rest, rules) if rest > 0 else 0)
+    count = max(1, min(count, len(chosen)))
     return group(task, count, seed=seed, starts=rules.starts, moves_per_atom=rules.moves_per_atom)[0]
 
 
