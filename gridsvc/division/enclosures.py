@@ -134,7 +134,8 @@ def _loose_ends(noded: Geometries) -> tuple[Geometries, NDArray[np.int64]]:
 def _closers(noded: Geometries, ground: Ground) -> Geometries:
     """Return short lines from loose ends to the nearest other line within reach, except through buildings.
 
-    An end near the boundary is left to the boundary; the end of a wall reaches across a gate.
+    An end near the boundary is left to the boundary; the end of a wall reaches across a gate. Two loose ends that both miss the place where
+    they should meet reach each other over twice the distance.
     """
     if len(noded) == 0:
         return noded
@@ -157,8 +158,19 @@ def _closers(noded: Geometries, ground: Ground) -> Geometries:
     _, first = np.unique(end_index[order], return_index=True)
     nearest = order[first]
     closers = shapely.shortest_line(ends[end_index[nearest]], noded[line_index[nearest]])
+    closers = np.concatenate([closers, _met_halfway(ends, own, np.unique(end_index), 2 * rules.closing_m)])
     closers = closers[shapely.length(closers) > 0]
     return closers[_passable(closers, ground)]
+
+
+def _met_halfway(ends: Geometries, own: NDArray[np.int64], closed: NDArray[np.int64], reach_m: float) -> Geometries:
+    """Return lines from each loose end that is not closed yet to the nearest loose end of another line within reach."""
+    first, second = shapely.STRtree(ends).query(ends, predicate="dwithin", distance=reach_m)
+    chosen = (own[first] != own[second]) & ~np.isin(first, closed)
+    first, second = first[chosen], second[chosen]
+    order = np.lexsort((second, shapely.distance(ends[first], ends[second]), first))
+    _, nearest = np.unique(first[order], return_index=True)
+    return shapely.shortest_line(ends[first[order[nearest]]], ends[second[order[nearest]]])
 
 
 def arrivals(lines: Geometries) -> tuple[Floats, Floats, NDArray[np.int64]]:
