@@ -19,7 +19,7 @@ from gridsvc.division.communities import (
     summed,
 )
 from gridsvc.division.cuts import Standing, cut_lines, through_strips
-from gridsvc.division.enclosures import Enclosures, Ground, arrivals, enclose
+from gridsvc.division.enclosures import Enclosures, Ground, arrivals, enclose, enclose_again
 from gridsvc.division.obstacles import obstacles, within_community
 from gridsvc.division.slivers import absorbed
 
@@ -80,7 +80,7 @@ def make_atoms(community: CommunityInput, rules: DivisionRules, strip_m: float) 
     is_water = _is_within_water(coarse.faces, community.water)
     cuts = cut_lines(coarse.faces, is_water, standing, rules)
     cuts = np.concatenate([cuts, _strip_cuts(cuts, coarse, is_water, ground)])
-    fine = enclose(np.concatenate([coarse.lines, cuts]), ground, closing=False) if len(cuts) else coarse
+    fine = enclose_again(coarse, cuts, ground)
     return _grouped_faces(fine, community, blocks, belongs & exists, inside, lines, rules)
 
 

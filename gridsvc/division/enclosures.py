@@ -57,23 +57,37 @@ class Enclosures:
     added: Floats
 
 
-def enclose(lines: Geometries, ground: Ground, *, closing: bool = True) -> Enclosures:
+def enclose(lines: Geometries, ground: Ground) -> Enclosures:
     """Return the faces that the lines make of the boundary.
 
-    Lines that enclose nothing leave no trace. The faces cover the boundary exactly and share their vertices.
+    Loose ends are drawn to the line they miss, dead ends on to the next line. Lines that enclose nothing leave no trace. The
+    faces cover the boundary exactly and share their vertices.
 
     Parameters
     ----------
     lines
         LineStrings or MultiLineStrings, anywhere. CRS: projected, metric.
-    closing
-        Draw loose ends to the line they miss; not needed again for lines that come from an earlier call.
     """
-    noded = _noded(_kept_out(_clipped(lines, ground.inner), ground), ground.rules.snap_m)
-    for drawn in (_closers, _extensions) if closing else ():
-        more = drawn(noded, ground)
-        if len(more):
-            noded = _noded(np.concatenate([noded, more]), ground.rules.snap_m)
+    noded = _noded(_drawn(lines, ground), ground.rules.snap_m)
+    closers = _closers(noded, ground)
+    more = np.concatenate([closers, _extensions(noded, closers, ground)])
+    if len(more):
+        noded = _noded(np.concatenate([noded, more]), ground.rules.snap_m)
+    return _faces(noded, ground)
+
+
+def enclose_again(enclosures: Enclosures, cuts: Geometries, ground: Ground) -> Enclosures:
+    """Return the faces that the lines of ``enclosures`` and further cuts make of the same boundary."""
+    if len(cuts) == 0:
+        return enclosures
+    return _faces(_noded(np.concatenate([enclosures.lines, _drawn(cuts, ground)]), ground.rules.snap_m), ground)
+
+
+def _drawn(lines: Geometries, ground: Ground) -> Geometries:
+    return _kept_out(_clipped(lines, ground.inner), ground)
+
+
+def _faces(noded: Geometries, ground: Ground) -> Enclosures:
     connectors = _connectors(noded, ground)
     feet = shapely.get_coordinates(shapely.get_point(connectors, 1)) if len(connectors) else np.empty((0, 2))
     added = _off_vertices(feet, shapely.get_coordinates(ground.boundary))
@@ -96,8 +110,12 @@ def _clipped(lines: Geometries, inner: shapely.Geometry) -> Geometries:
 
 
 def _line_parts(geometries: Geometries) -> Geometries:
-    parts = shapely.get_parts(shapely.get_parts(geometries))
-    return parts[(shapely.get_dimensions(parts) == 1) & (shapely.length(parts) > 0)]
+    parts = shapely.get_parts(geometries)
+    kinds = shapely.get_type_id(parts)
+    if (kinds > 3).any():  # a collection held collections
+        parts = shapely.get_parts(parts)
+        kinds = shapely.get_type_id(parts)
+    return parts if (kinds == 1).all() else parts[kinds == 1]
 
 
 def _kept_out(lines: Geometries, ground: Ground) -> Geometries:
@@ -189,15 +207,17 @@ def arrivals(lines: Geometries) -> tuple[Floats, Floats, NDArray[np.int64]]:
     return ends, step / np.maximum(np.hypot(*step.T), 1e-9)[:, None], counts[inverse]
 
 
-def _extensions(noded: Geometries, ground: Ground) -> Geometries:
-    """Return the dead ends drawn straight on to the next line, where no building stands in the way.
+def _extensions(noded: Geometries, closers: Geometries, ground: Ground) -> Geometries:
+    """Return the dead ends that no closer reaches drawn straight on to the next line, where no building stands in the way.
 
     A lane that ends in a courtyard then separates its two sides, with most of the border along the lane.
     """
     if len(noded) == 0:
         return noded
     heads, heading, meeting = arrivals(noded)
-    heads, heading = heads[meeting == 1], heading[meeting == 1]
+    closed = shapely.get_coordinates(closers)
+    dead = (meeting == 1) & ~np.isin(heads[:, 0] + 1j * heads[:, 1], closed[:, 0] + 1j * closed[:, 1])
+    heads, heading = heads[dead], heading[dead]
     reach = first_hits(heads + 0.05 * heading, heading, noded, ground.rules.dead_end_m)
     hit = np.isfinite(reach)
     made = np.stack([heads[hit], heads[hit] + (reach[hit, None] + 0.1) * heading[hit]], axis=1)
