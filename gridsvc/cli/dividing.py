@@ -16,7 +16,7 @@ from gridsvc.services.dividing import divide as divide_division
 @click.command()
 @click.argument("code")
 @click.option("--kind", type=click.Choice(KINDS), help="Put only this kind in force; default both.")
-@click.option("--draft", is_flag=True, help="Leave the redraws as drafts instead of putting them in force.")
+@click.option("--draft", is_flag=True, help="Leave the redraw as a draft instead of putting them in force.")
 @at_option
 @click.option("--dry-run", is_flag=True, help="Compute and check everything, store nothing.")
 @click.option(

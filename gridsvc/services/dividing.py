@@ -23,6 +23,7 @@ from gridsvc.progress import SILENT, Progress
 from gridsvc.services.community_inputs import Area, read_area
 from gridsvc.services.division_run import CheckTask, CommunityCheck, Crew, Divided
 from gridsvc.services.grid_frames import grid_codes, grid_frame, grid_name, is_in_force
+from gridsvc.services.redraw_force import put_redraw_in_force
 from gridsvc.store.unit_of_work import UnitOfWork
 
 KINDS = ("unit", "governance")
@@ -83,7 +84,7 @@ def divide(
     processes
         Communities divided side by side.
     draft
-        Leave the redraws as drafts instead of putting them in force.
+        Leave the redraw as a draft instead of putting them in force.
 
     Raises
     ------
@@ -267,36 +268,29 @@ def _store(
     area: Area,
     checks: list[CommunityCheck],
 ) -> dict:
-    """Open redraws for what changed and put them in force; return the counts for the result."""
+    """Open one redraw of all kinds when something changed and put it in force; return the counts for the result."""
     wide = code[:_DISTRICT_DIGITS]
+    based_on = uow.redraws.last_approval()
     held = {network: uow.grids.list(network, prefix=wide, at=at) for network in NETWORK_OF_KIND.values()}
     frames = _frames(uow, grids, area, held)
-    counts: dict[str, Any] = {"retired": 0, "inserted": 0, "unchanged": 0, "redraws": {}}
     changed = {kind: not is_in_force(frames[kind], held[NETWORK_OF_KIND[kind]]) for kind in KINDS}
     _refuse_misfit(kinds, changed, held)
-    for kind in kinds:
-        if not changed[kind]:
-            counts["unchanged"] += int(frames[kind]["community_code"].str.startswith(code).sum())
-            continue
-        network = NETWORK_OF_KIND[kind]
-        prefix = code if _is_inside(frames[kind], held[network], code) else wide
-        frame = frames[kind][frames[kind]["community_code"].str.startswith(prefix)]
-        redraw = uow.redraws.open_draft(network, prefix, "automatic", actor, at, f"gridsvc divide {code}")
-        uow.redraws.put_grids(redraw, frame)
-        counts["redraws"][kind] = str(redraw)
-        if draft:
-            continue
-        summary = _check_summary(checks, frame)
-        retired, inserted, unchanged = uow.redraws.approve(redraw, actor, at, at, summary)
-        counts = counts | {
-            "retired": counts["retired"] + retired,
-            "inserted": counts["inserted"] + inserted,
-            "unchanged": counts["unchanged"] + unchanged,
-        }
-        uow.audit.append(
-            actor, "divide", "redraw", str(redraw), {"network": network, "division": code, **summary}, at=at
-        )
-    return counts
+    made = {kind: frames[kind][frames[kind]["community_code"].isin(set(grids.unit_community))] for kind in kinds}
+    if not any(changed[kind] for kind in kinds):
+        return {"unchanged": sum(len(frame) for frame in made.values()), "redraws": {}}
+    networks = [NETWORK_OF_KIND[kind] for kind in kinds]
+    redraw = str(
+        uow.redraws.open_draft(networks, code, "automatic", actor, at, f"gridsvc divide {code}", based_on=based_on)
+    )
+    drafted = pd.concat(list(made.values()), ignore_index=True)
+    uow.redraws.put_grids(redraw, drafted)
+    counts: dict[str, Any] = {"redraws": dict.fromkeys(kinds, redraw)}
+    if draft:
+        return counts
+    summary = _check_summary(checks, drafted)
+    done = put_redraw_in_force(uow, redraw, by=actor, at=at, decided_at=at, checks=summary)
+    uow.audit.append(actor, "divide", "redraw", redraw, {"networks": networks, "division": code, **summary}, at=at)
+    return counts | {"retired": done.retired, "inserted": done.inserted, "unchanged": done.unchanged}
 
 
 def _frames(
@@ -377,13 +371,6 @@ def _refuse_misfit(kinds: tuple[str, ...], changed: dict[str, bool], held: dict[
             f"New {kinds[0]} grids would not fit the {other} grids in force.",
             hint="Divide both kinds: leave --kind away.",
         )
-
-
-def _is_inside(frame: gpd.GeoDataFrame, held: gpd.GeoDataFrame, code: str) -> bool:
-    """Answer whether only grids under ``code`` change; neighbours that gain a vertex on the border make it False."""
-    outside = ~frame["community_code"].str.startswith(code).to_numpy()
-    before = held[~held["community_code"].str.startswith(code)]
-    return is_in_force(frame[outside].reset_index(drop=True), before)
 
 
 def _check_summary(checks: list[CommunityCheck], frame: gpd.GeoDataFrame) -> dict:

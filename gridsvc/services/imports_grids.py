@@ -70,7 +70,8 @@ def store_grids(uow: UnitOfWork, frame: pd.DataFrame, options: ImportOptions) ->
         redraw = uow.redraws.open_draft(
             options.network, district, "imported", options.actor, options.at, reason=f"file {own['source'].iloc[0]}"
         )
-        uow.redraws.put_grids(redraw, own)
+        held = uow.grids.list(options.network, prefix=district, at=options.at)
+        uow.redraws.put_grids(redraw, own, held["community_code"])
         _, inserted, same = uow.redraws.approve(redraw, options.actor, options.at, options.at, checks[district])
         stored, unchanged = stored + inserted, unchanged + same
     return stored, unchanged, checks

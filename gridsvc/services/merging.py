@@ -16,6 +16,7 @@ from gridsvc.geo.location import GridIndex
 from gridsvc.networks.merge import Conflict, CrosswalkRow, MergedNet, Parcels, merge_by_parcels
 from gridsvc.progress import SILENT, Progress
 from gridsvc.services.grid_frames import grid_frame, is_in_force
+from gridsvc.services.redraw_force import put_redraw_in_force
 from gridsvc.store.unit_of_work import UnitOfWork
 
 NETWORKS = ("urban", "social", "security")
@@ -162,7 +163,9 @@ def _store(uow: UnitOfWork, code: str, at: datetime, actor: str, frame: gpd.GeoD
         "coverage_valid": bool(shapely.coverage_is_valid(frame.geometry.to_numpy())),
     }
     redraw = uow.redraws.open_draft(UNIFIED, code, "merged", actor, at, f"gridsvc merge {code}")
-    uow.redraws.put_grids(redraw, frame)
-    retired, inserted, unchanged = uow.redraws.approve(redraw, actor, at, at, checks)
-    uow.audit.append(actor, "merge", "redraw", str(redraw), {"network": UNIFIED, "division": code, **checks}, at=at)
-    return {"retired": retired, "inserted": inserted, "unchanged": unchanged, "redraw": str(redraw)}
+    uow.redraws.put_grids(redraw, frame, before["community_code"])
+    done = put_redraw_in_force(uow, redraw, by=actor, at=at, decided_at=at, checks=checks)
+    uow.audit.append(actor, "merge", "redraw", str(redraw), {"networks": [UNIFIED], "division": code, **checks}, at=at)
+    return {
+        "retired": done.retired, "inserted": done.inserted, "unchanged": done.unchanged, "redraw": str(redraw),
+    }  # fmt: skip

@@ -25,7 +25,7 @@ from sqlalchemy import (
     func,
     or_,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import TypeEngine
 
 from gridsvc.store.tables import STORAGE_SRID
@@ -80,7 +80,7 @@ def read_frame(connection: Connection, statement: Select, *, geometry: Sequence[
 
 
 def _series(kind: TypeEngine, values: Sequence[Any]) -> pd.Series:
-    if isinstance(kind, JSONB | LargeBinary):
+    if isinstance(kind, ARRAY | JSONB | LargeBinary):
         return pd.Series(list(values), dtype=object)
     if isinstance(kind, DateTime):
         return pd.Series(pd.to_datetime(pd.Series(list(values), dtype=object), utc=True)).dt.as_unit("us")

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import geopandas as gpd
-from sqlalchemy import String, column, func, select, text
+from sqlalchemy import BigInteger, String, column, func, select, text
 
 from gridsvc.errors import ConflictError, PartitionError
 from gridsvc.store.bulk import columns_of, staged
@@ -97,24 +97,25 @@ class GridRepository(Repository):
         return [code if code and code.startswith(self.scope) else None for code in codes]
 
     def put_in_force(
-        self, frame: gpd.GeoDataFrame, *, network: str, prefix: str, at: datetime, redraw_id: str
+        self, frame: gpd.GeoDataFrame, *, network: str, communities: Iterable[str], at: datetime, redraw_id: str
     ) -> tuple[int, int, int]:
-        """Make ``frame`` the grids of ``network`` under ``prefix`` from ``at`` on; return (retired, inserted, unchanged).
+        """Make ``frame`` the grids of ``network`` in ``communities`` from ``at`` on; return (retired, inserted, unchanged).
 
         Grids that are the same (code, geometry, attributes) stay untouched. The others in force end at ``at``; one that
         began at that very instant never held and is removed. Assignments to codes that are gone end with them, and
-        reports since ``at`` under ``prefix`` are marked to be located again.
+        reports since ``at`` in these communities are marked to be located again.
 
         Raises
         ------
         ConflictError
-            When a later redraw is already in force there: it would have to be undone first.
+            When a later redraw of these grids is already in force: it would have to be undone first.
         PartitionError
-            When a grid lies outside ``prefix`` or in another network.
+            When a grid lies in another community or network.
         """
-        self.refuse_outside([prefix])
-        _check_frame(frame, network, prefix)
-        bound = {"network": network, "under": like_pattern(prefix), "at": at, "redraw_id": redraw_id}
+        known = sorted(set(communities))
+        self.refuse_outside(known)
+        _check_frame(frame, network, known)
+        bound = {"network": network, "communities": known, "at": at, "redraw_id": redraw_id}
         self._refuse_later(bound)
         frame = frame.assign(network=network).drop(columns=["redraw_id", "valid_from", "valid_to"], errors="ignore")
         names = columns_of(grids, frame)
@@ -122,25 +123,57 @@ class GridRepository(Repository):
             retired, inserted, unchanged = self._exchange(stage, names, bound)
         if retired or inserted:
             self.connection.execute(text(sql_text("end_orphaned_assignments")), bound)
-            _relocate(self, network, prefix, at)
+            _relocate(self, known, at)
         return retired, inserted, unchanged
 
+    def beside(self, redraw_id: str, networks: Sequence[str], at: datetime) -> gpd.GeoDataFrame:
+        """Return the grids in force at ``at`` or later that lie beside those of a redraw, in communities it does not redraw.
+
+        Columns grid_id, network, code, parent_code, valid_from, valid_to, geometry; ordered by grid_id. Whatever the scope:
+        neighbours share vertices, whoever's they are. Candidates by bounding box, within about a centimetre.
+        """
+        bound = {"redraw_id": redraw_id, "networks": list(networks), "at": at, "margin": _BESIDE_DEG}
+        near = text(sql_text("grids_beside")).bindparams(**bound).columns(column("grid_id", BigInteger)).subquery()
+        names = ("grid_id", "network", "code", "parent_code", "valid_from", "valid_to")
+        statement = select(*[grids.c[name] for name in names], wkb(grids.c.geom))
+        return read_frame(
+            self.connection, statement.where(grids.c.grid_id.in_(select(near.c.grid_id))).order_by(grids.c.grid_id)
+        )
+
+    def put_vertices(self, frame: gpd.GeoDataFrame, *, at: datetime, redraw_id: str) -> int:
+        """Give grids the same shapes with more vertices on their borders from ``at`` on; return how many.
+
+        ``frame``: grid_id and geometry, as from :meth:`beside`. A grid that held before ``at`` keeps its former vertices until
+        then, so that the partition is exact at every instant. Nothing but the geometry changes.
+        """
+        if frame.empty:
+            return 0
+        bound = {"at": at, "redraw_id": redraw_id}
+        with staged(self.connection, grids, frame, columns=["grid_id", "geom"]) as stage:
+            for statement in sql_text("put_vertices").replace("{stage}", stage).split(";\n\n"):
+                self.connection.execute(text(statement), bound)
+        return len(frame)
+
     def _refuse_later(self, bound: dict[str, Any]) -> None:
-        later = self.connection.scalar(
+        """Refuse when these grids change again after ``at``; vertices that neighbours brought are no change."""
+        later = self.connection.execute(
             text(
-                "SELECT min(valid_from) FROM grids WHERE network = :network AND community_code LIKE :under AND valid_from > :at"
+                "SELECT g.valid_from, g.community_code FROM grids AS g JOIN redraws AS r USING (redraw_id)"
+                " WHERE g.network = :network AND g.community_code = ANY(:communities) AND g.valid_from > :at"
+                " AND g.community_code = ANY(r.community_codes) ORDER BY g.valid_from LIMIT 1"
             ),
             bound,
-        )
+        ).one_or_none()
         if later is not None:
             raise ConflictError(
-                f"Grids of {bound['network']} under {bound['under'][:-1]} change again at {later.isoformat()}, after {bound['at'].isoformat()}.",
+                f"Grids of {bound['network']} in {later.community_code} change again at {later.valid_from.isoformat()},"
+                f" after {bound['at'].isoformat()}.",
                 hint="Put the new grids in force at a later instant.",
             )
 
     def _exchange(self, stage: str, names: _Names, bound: dict[str, Any]) -> tuple[int, int, int]:
         held = (
-            "t.network = :network AND t.community_code LIKE :under AND t.valid_from <= :at"
+            "t.network = :network AND t.community_code = ANY(:communities) AND t.valid_from <= :at"
             " AND (t.valid_to IS NULL OR t.valid_to > :at)"
         )
         # plain equality on the key, which is never NULL, lets the two sets be hashed against each other
@@ -151,6 +184,10 @@ class GridRepository(Repository):
         def run(sql: str) -> int:
             return self.connection.execute(text(sql), bound).rowcount
 
+        # what begins later here are vertices that neighbours bring then; the new grids have them already
+        later = "t.network = :network AND t.community_code = ANY(:communities) AND t.valid_from > :at"
+        if run(f"DELETE FROM grids t WHERE {later}"):
+            run(f"UPDATE grids t SET valid_to = NULL WHERE {held}")
         run(f"ALTER TABLE {stage} ADD COLUMN kept bigint")
         unchanged = run(f"UPDATE {stage} s SET kept = t.grid_id FROM grids t WHERE {held} AND {same}")
         others = f"{held} AND NOT EXISTS (SELECT FROM {stage} s WHERE s.kept = t.grid_id)"
@@ -164,36 +201,37 @@ class GridRepository(Repository):
 
 
 _COMMUNITY_DIGITS = 12
+_DISTRICT_DIGITS = 6
+_BESIDE_DEG = 1e-7
 
 
 def _community(prefix: str) -> str:
     return prefix[:_COMMUNITY_DIGITS]
 
 
-def _check_frame(frame: gpd.GeoDataFrame, network: str, prefix: str) -> None:
+def _check_frame(frame: gpd.GeoDataFrame, network: str, communities: Sequence[str]) -> None:
     refuse_repeats(frame, ["code"])
-    outside = ~frame["community_code"].astype(str).str.startswith(prefix)
+    outside = ~frame["community_code"].astype(str).isin(communities)
     if outside.any():
         raise PartitionError(
-            f"Grid {frame.loc[outside, 'code'].iloc[0]} is not under {prefix}.",
-            hint="Put each division in force by itself.",
+            f"Grid {frame.loc[outside, 'code'].iloc[0]} lies in none of the communities that are redrawn.",
+            hint="Leave it out, or redraw its community too.",
         )
     if "network" in frame.columns and (frame["network"] != network).any():
         raise PartitionError(f"The frame has grids of another network than {network}.")
 
 
-def _relocate(repository: Repository, network: str, prefix: str, at: datetime) -> None:
+def _relocate(repository: Repository, communities: Sequence[str], at: datetime) -> None:
     """Mark reports since ``at`` as not located: their grids are derived from position and time, and the grids moved."""
     bound = {
         "at": at,
-        "district": like_pattern(prefix[:6]),
-        "under": like_pattern(prefix),
-        "everything": len(prefix) <= 6,
+        "districts": sorted({community[:_DISTRICT_DIGITS] for community in communities}),
+        "communities": list(communities),
     }
     repository.connection.execute(
         text(
             "UPDATE reports SET located_at = NULL WHERE reported_at >= :at AND located_at IS NOT NULL"
-            " AND district_code LIKE :district AND (:everything OR community_code LIKE :under OR community_code IS NULL)"
+            " AND district_code = ANY(:districts) AND (community_code = ANY(:communities) OR community_code IS NULL)"
         ),
         bound,
     )

@@ -2,47 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import geopandas as gpd
 import pandas as pd
-from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy import delete, func, insert, select, text, update
 
-from gridsvc.errors import ConflictError, NotFoundError
+from gridsvc.errors import ConflictError, NotFoundError, PartitionError, RequestInvalidError
 from gridsvc.store.bulk import copy_frame
 from gridsvc.store.frames import plain_columns, read_frame, wkb
 from gridsvc.store.grids import GridRepository
 from gridsvc.store.repository import Repository, refuse_repeats
 from gridsvc.store.tables import redraw_grids, redraws
 
+# any fixed number; it only has to be ours
+_APPROVAL_LOCK = 4_490_201_515
+
 
 class RedrawRepository(Repository):
     """Redraws; the scope is that of the division they are about."""
 
     def open_draft(
-        self, network: str, division_code: str, origin: str, drafted_by: str, drafted_at: datetime, reason: str = ""
+        self,
+        networks: str | Sequence[str],
+        division_code: str,
+        origin: str,
+        drafted_by: str,
+        drafted_at: datetime,
+        reason: str = "",
+        *,
+        based_on: int | None = None,
     ) -> str:
-        """Open a draft of the grids of ``network`` under ``division_code`` and return its id.
+        """Open a draft of grids under ``division_code`` and return its id.
 
-        ``origin`` is automatic, imported, edited or merged.
+        Parameters
+        ----------
+        networks
+            The network whose grids it draws, or several that are approved or discarded as one.
+        origin
+            automatic, imported, edited or merged.
+        based_on
+            :meth:`last_approval` as it was before the grids were read that the draft was made from; default: as it is now.
         """
         self.refuse_outside([division_code])
         values = {
-            "network": network, "division_code": division_code, "origin": origin,
-            "drafted_by": drafted_by, "drafted_at": drafted_at, "reason": reason,
-        }  # fmt: skip
+            "networks": [networks] if isinstance(networks, str) else list(dict.fromkeys(networks)),
+            "division_code": division_code,
+            "origin": origin,
+            "drafted_by": drafted_by,
+            "drafted_at": drafted_at,
+            "reason": reason,
+            "based_on": self.last_approval() if based_on is None else based_on,
+        }
         return self.connection.execute(insert(redraws).values(values).returning(redraws.c.redraw_id)).scalar_one()
 
-    def put_grids(self, redraw_id: str, frame: gpd.GeoDataFrame) -> int:
-        """Make ``frame`` the grids of a draft, instead of those it had; return how many."""
+    def last_approval(self) -> int:
+        """Return the number of the newest approval; 0 when there was none."""
+        return self.connection.scalar(select(func.coalesce(func.max(redraws.c.approval_no), 0))) or 0
+
+    def put_grids(self, redraw_id: str, frame: gpd.GeoDataFrame, communities: Iterable[str] | None = None) -> int:
+        """Make ``frame`` the grids of a draft, instead of those it had; return how many.
+
+        Parameters
+        ----------
+        frame
+            Columns as of the table ``redraw_grids``; ``network`` may be left out when the draft has only one.
+        communities
+            The communities redrawn, when some of them are to have no grids any more; default: those of the frame.
+
+        Raises
+        ------
+        RequestInvalidError
+            When a grid is of a network the draft is not about.
+        CodeDuplicateError
+            When a code comes twice in a network.
+        PartitionError
+            When a community does not lie under the division the draft is about.
+        """
         draft = self._draft(redraw_id)
-        self.refuse_outside(frame["community_code"])
-        refuse_repeats(frame, ["code"])
+        frame = _with_network(frame, draft["networks"])
+        redrawn = sorted(
+            {*map(str, frame["community_code"]), *map(str, communities if communities is not None else ())}
+        )
+        self.refuse_outside(redrawn)
+        _refuse_beyond(redrawn, draft["division_code"])
+        refuse_repeats(frame, ["network", "code"])
         self.connection.execute(delete(redraw_grids).where(redraw_grids.c.redraw_id == redraw_id))
-        frame = frame.assign(redraw_id=redraw_id, network=draft["network"])
-        return copy_frame(self.connection, redraw_grids, frame)
+        self.connection.execute(update(redraws).where(redraws.c.redraw_id == redraw_id).values(community_codes=redrawn))
+        return copy_frame(self.connection, redraw_grids, frame.assign(redraw_id=redraw_id))
 
     def get(self, redraw_id: str) -> dict[str, Any]:
         """Return a redraw.
@@ -68,15 +117,33 @@ class RedrawRepository(Repository):
         return read_frame(self.connection, statement.order_by(redraws.c.drafted_at.desc(), redraws.c.redraw_id))
 
     def grids(self, redraw_id: str) -> gpd.GeoDataFrame:
-        """Return the grids of a redraw, by code; the drafted ones, whatever came of them."""
+        """Return the grids of a redraw, by network and code; the drafted ones, whatever came of them."""
         self.get(redraw_id)
         statement = select(*plain_columns(redraw_grids, "redraw_id"), wkb(redraw_grids.c.geom))
         return read_frame(
-            self.connection, statement.where(redraw_grids.c.redraw_id == redraw_id).order_by(redraw_grids.c.code)
+            self.connection,
+            statement.where(redraw_grids.c.redraw_id == redraw_id).order_by(
+                redraw_grids.c.network, redraw_grids.c.code
+            ),
         )
 
+    def lock_approvals(self) -> None:
+        """Wait until nobody else is approving, and keep others waiting until the transaction ends.
+
+        One approval after the other: their numbers follow the order of commit, and each sees what the one before put in force.
+        """
+        self.connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _APPROVAL_LOCK})
+
     def approve(
-        self, redraw_id: str, by: str, at: datetime, in_force_from: datetime, checks: Mapping[str, Any] | None = None
+        self,
+        redraw_id: str,
+        by: str,
+        at: datetime,
+        in_force_from: datetime,
+        checks: Mapping[str, Any] | None = None,
+        *,
+        impact: Mapping[str, Any] | None = None,
+        has_effects: bool = False,
     ) -> tuple[int, int, int]:
         """Put a draft in force and return (retired, inserted, unchanged) grids.
 
@@ -86,23 +153,41 @@ class RedrawRepository(Repository):
             Who decided, and when.
         in_force_from
             The instant its grids begin to hold.
-        checks
-            What was measured before (gaps, overlaps ...), kept with the redraw; JSON-serialisable.
+        checks, impact
+            What was measured and foreseen before, kept with the redraw; JSON-serialisable.
+        has_effects
+            Cases and assignments are to follow at the instant of force: leave it among the pending ones.
 
         Raises
         ------
         ConflictError
-            When it is not a draft any more, or later grids are in force already.
+            When it is not a draft any more, when the grids it was made from were redrawn since, or when later grids are in
+            force already.
         """
+        self.lock_approvals()
         draft = self._draft(redraw_id)
-        self._decide(redraw_id, "approved", by, at, in_force_from=in_force_from, checks=dict(checks or {}))
-        return GridRepository(self.connection, self.scope).put_in_force(
-            self.grids(redraw_id),
-            network=draft["network"],
-            prefix=draft["division_code"],
-            at=in_force_from,
-            redraw_id=redraw_id,
-        )
+        self._refuse_stale(draft)
+        more = {
+            "in_force_from": in_force_from,
+            "checks": dict(checks or {}),
+            "impact": dict(impact or {}),
+            "approval_no": self.last_approval() + 1,
+            "effects_at": None if has_effects else at,
+        }
+        self._decide(redraw_id, "approved", by, at, **more)
+        drafted = self.grids(redraw_id)
+        counts = [
+            GridRepository(self.connection, self.scope).put_in_force(
+                drafted[drafted["network"] == network],
+                network=network,
+                communities=draft["community_codes"],
+                at=in_force_from,
+                redraw_id=redraw_id,
+            )
+            for network in draft["networks"]
+        ]
+        retired, inserted, unchanged = (sum(column) for column in zip(*counts, strict=True))
+        return retired, inserted, unchanged
 
     def discard(self, redraw_id: str, by: str = "", at: datetime | None = None) -> None:
         """Give a draft up; it stays on record with its grids, whose codes are not given again."""
@@ -110,14 +195,71 @@ class RedrawRepository(Repository):
         self._decide(redraw_id, "discarded", by or draft["drafted_by"], at or draft["drafted_at"])
 
     def _draft(self, redraw_id: str) -> dict[str, Any]:
+        """Return a redraw that is a draft, locked until the transaction ends."""
+        self.connection.execute(
+            text("SELECT FROM redraws WHERE redraw_id = CAST(:id AS uuid) FOR UPDATE"), {"id": redraw_id}
+        )
         redraw = self.get(redraw_id)
-        self.connection.execute(text("SELECT FROM redraws WHERE redraw_id = :id FOR UPDATE"), {"id": redraw_id})
         if redraw["state"] != "draft":
             raise ConflictError(f"Redraw {redraw_id} is {redraw['state']}, not a draft.", hint="Open a new draft.")
         return redraw
+
+    def _refuse_stale(self, draft: Mapping[str, Any]) -> None:
+        """Refuse a draft of grids that were redrawn by an approval after it was begun."""
+        statement = (
+            select(redraws.c.redraw_id, redraws.c.decided_by, redraws.c.decided_at, redraws.c.community_codes)
+            .where(
+                redraws.c.approval_no > draft["based_on"],
+                redraws.c.networks.overlap(draft["networks"]),
+                redraws.c.community_codes.overlap(draft["community_codes"]),
+            )
+            .order_by(redraws.c.approval_no.desc())
+            .limit(1)
+        )
+        other = self.connection.execute(statement).one_or_none()
+        if other is None:
+            return
+        both = sorted(set(other.community_codes) & set(draft["community_codes"]))
+        named = ", ".join(both[:3]) + (f" and {len(both) - 3} more" if len(both) > 3 else "")
+        raise ConflictError(
+            f"Redraw {draft['redraw_id']} was drafted from grids that are no longer in force: redraw {other.redraw_id}"
+            f" of {named} was approved by {other.decided_by} at {other.decided_at.isoformat()}, after it was begun.",
+            hint="Open a new draft from the grids now in force, and discard this one.",
+            redraw_id=str(draft["redraw_id"]),
+            other_redraw_id=str(other.redraw_id),
+        )
 
     def _decide(self, redraw_id: str, state: str, by: str, at: datetime, **more: Any) -> None:
         statement = update(redraws).where(redraws.c.redraw_id == redraw_id, redraws.c.state == "draft")
         done = self.connection.execute(statement.values(state=state, decided_by=by, decided_at=at, **more))
         if done.rowcount != 1:
             raise ConflictError(f"Redraw {redraw_id} was decided by somebody else just now.")
+
+
+def _refuse_beyond(communities: Sequence[str], division_code: str) -> None:
+    beyond = [community for community in communities if not community.startswith(division_code)]
+    if beyond:
+        raise PartitionError(
+            f"Community {beyond[0]} is not under {division_code}, which the draft is about.",
+            hint="Leave its grids out, or open a draft of the division that holds both.",
+        )
+
+
+def _with_network(frame: gpd.GeoDataFrame, networks: Sequence[str]) -> gpd.GeoDataFrame:
+    """Return the grids with the network of each row, which only a draft of one network may leave unsaid."""
+    if "network" not in frame.columns or len(networks) == 1:
+        if len(networks) > 1:
+            raise RequestInvalidError(
+                f"The draft is about {' and '.join(networks)}, and the grids do not say which is which.",
+                hint="Give each grid its network.",
+                field="network",
+            )
+        return frame.assign(network=networks[0])
+    unknown = sorted(set(frame["network"]) - set(networks))
+    if unknown:
+        raise RequestInvalidError(
+            f"The draft is about {' and '.join(networks)}, not {', '.join(map(str, unknown))}.",
+            hint="Open a draft of all the networks that change.",
+            field="network",
+        )
+    return frame

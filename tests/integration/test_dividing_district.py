@@ -61,7 +61,7 @@ def test_a_second_run_changes_nothing(district):
     assert first.inserted == first.unit_grids + first.governance_grids
     assert (second.retired, second.inserted, second.redraws) == (0, 0, {})
     assert second.unchanged == first.inserted
-    assert len(district.redraws.list(DISTRICT)) == 2
+    assert [sorted(n) for n in district.redraws.list(DISTRICT)["networks"]] == [["social", "urban"]]
 
 
 def test_one_community_divided_again_fits_its_neighbours(district):
@@ -120,7 +120,12 @@ def test_a_draft_puts_nothing_in_force(district):
     result = run(district, draft=True)
 
     assert district.grids.list("urban", DISTRICT, AT).empty
-    assert len(district.redraws.grids(result.redraws["unit"])) == result.unit_grids
+    assert result.redraws["unit"] == result.redraws["governance"]
+    drafted = district.redraws.grids(result.redraws["unit"])
+    assert drafted["kind"].value_counts().to_dict() == {
+        "unit": result.unit_grids,
+        "governance": result.governance_grids,
+    }
     assert set(district.redraws.list(DISTRICT)["state"]) == {"draft"}
 
 

@@ -287,4 +287,6 @@ def test_a_scope_sees_and_writes_its_own_grids_only(town, open_uow):
         with pytest.raises(ForbiddenError):
             limited.redraws.open_draft("social", DISTRICT, "edited", "planner", LATER)
         with pytest.raises(ForbiddenError):
-            limited.grids.put_in_force(grid_frame(), network="social", prefix=DISTRICT, at=LATER, redraw_id=draft)
+            limited.grids.put_in_force(
+                grid_frame(), network="social", communities=COMMUNITIES, at=LATER, redraw_id=draft
+            )

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.postgis
 
 def redraw(uow, frame, at=START):
     draft = uow.redraws.open_draft("social", DISTRICT, "automatic", "planner", at)
-    uow.redraws.put_grids(draft, frame)
+    uow.redraws.put_grids(draft, frame, COMMUNITIES)
     uow.redraws.approve(draft, "manager", at, at)
 
 

@@ -3,7 +3,7 @@
 WITH gone AS (
     SELECT a.assignment_id, a.valid_from
     FROM assignments AS a
-    WHERE a.network = :network AND a.grid_code LIKE :under
+    WHERE a.network = :network AND left(a.grid_code, 12) = ANY(:communities)
       AND (a.valid_to IS NULL OR a.valid_to > :at)
       AND NOT EXISTS (
           SELECT FROM grids AS g

@@ -7,12 +7,12 @@ what changes with time has ``[valid_from, valid_to)``; codes are text; instants 
 from gridsvc.store.tables.access import audit_log, tokens, users
 from gridsvc.store.tables.base import STORAGE_SRID, metadata
 from gridsvc.store.tables.basemap import barriers, streets, water_areas
-from gridsvc.store.tables.cases import cases, report_receipts, reports
+from gridsvc.store.tables.cases import case_grid_moves, cases, report_receipts, reports
 from gridsvc.store.tables.categories import categories, category_editions, category_limits
 from gridsvc.store.tables.circles import circle_runs, residence_times, walk_edges, walk_networks
 from gridsvc.store.tables.divisions import divisions
 from gridsvc.store.tables.facilities import facilities, facility_kinds
-from gridsvc.store.tables.grids import grids, networks, redraw_grids, redraws
+from gridsvc.store.tables.grids import grid_lineage, grids, networks, redraw_grids, redraws
 from gridsvc.store.tables.imports import imports
 from gridsvc.store.tables.residences import residences
 from gridsvc.store.tables.workforce import assignments, worker_kinds, workers
@@ -22,6 +22,7 @@ __all__ = [
     "assignments",
     "audit_log",
     "barriers",
+    "case_grid_moves",
     "cases",
     "categories",
     "category_editions",
@@ -30,6 +31,7 @@ __all__ = [
     "divisions",
     "facilities",
     "facility_kinds",
+    "grid_lineage",
     "grids",
     "imports",
     "metadata",

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Float,
+    ForeignKey,
     Identity,
     Index,
     LargeBinary,
@@ -110,4 +111,22 @@ cases = Table(
     Index("ix_cases_stage_opened_at", "stage", "opened_at"),
     Index("ix_cases_social_grid", "social_grid"),
     postgresql_partition_by="RANGE (opened_at)",
+)
+
+# an open case took another grid because a redraw came in force at its place
+case_grid_moves = Table(
+    "case_grid_moves",
+    metadata,
+    Column("move_id", BigInteger, Identity(), primary_key=True),
+    Column("redraw_id", UUID(as_uuid=False), ForeignKey("redraws.redraw_id"), nullable=False),
+    Column("district_code", Text, nullable=False),
+    Column("case_id", UUID(as_uuid=False), nullable=False),
+    Column("case_code", Text, nullable=False),
+    Column("network", Text, ForeignKey("networks.network"), nullable=False),
+    Column("from_grid", Text),
+    Column("to_grid", Text),
+    Column("moved_at", DateTime(timezone=True), nullable=False),
+    recorded_at(),
+    Index("ix_case_grid_moves_redraw_id", "redraw_id"),
+    Index("ix_case_grid_moves_case_id", "case_id"),
 )
