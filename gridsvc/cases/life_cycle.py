@@ -34,6 +34,10 @@ STAGES: dict[str, Stage] = {
     "voided": Stage("作废", "duty_supervisor", ()),
 }
 
+# in these nobody works on the case any more; it keeps the grids it had
+ENDED_STAGES = ("merged", "closed", "voided")
+OPEN_STAGES = tuple(stage for stage in STAGES if stage not in ENDED_STAGES)
+
 
 def is_move_allowed(stage: str, to_stage: str) -> bool:
     """Return whether a case in ``stage`` may move to ``to_stage``."""

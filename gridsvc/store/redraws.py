@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import geopandas as gpd
 import pandas as pd
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, DateTime, delete, func, insert, literal, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 
 from gridsvc.errors import ConflictError, NotFoundError, PartitionError, RequestInvalidError
 from gridsvc.store.bulk import copy_frame
@@ -19,6 +21,8 @@ from gridsvc.store.tables import redraw_grids, redraws
 
 # any fixed number; it only has to be ours
 _APPROVAL_LOCK = 4_490_201_515
+# inside the repository its own method ``list`` hides the type of that name
+_Rows = list[dict[str, Any]]
 
 
 class RedrawRepository(Repository):
@@ -102,7 +106,7 @@ class RedrawRepository(Repository):
             When there is none of that id (in this scope).
         """
         statement = select(*plain_columns(redraws)).where(
-            redraws.c.redraw_id == redraw_id, self.within(redraws.c.division_code)
+            redraws.c.redraw_id == _known_id(redraw_id), self.within(redraws.c.division_code)
         )
         row = self.connection.execute(statement).mappings().one_or_none()
         if row is None:
@@ -115,6 +119,70 @@ class RedrawRepository(Repository):
         if state is not None:
             statement = statement.where(redraws.c.state == state)
         return read_frame(self.connection, statement.order_by(redraws.c.drafted_at.desc(), redraws.c.redraw_id))
+
+    def page(self, prefix: str = "", state: str | None = None, *, cursor: str = "", limit: int = 100) -> _Rows:
+        """Return a page of redraws of divisions under ``prefix``, newest draft first; without their grids and lineage.
+
+        ``cursor`` is :meth:`cursor_of` the last one of the page before; "" begins.
+        """
+        statement = select(*plain_columns(redraws)).where(self.within(redraws.c.division_code, prefix))
+        if state is not None:
+            statement = statement.where(redraws.c.state == state)
+        if cursor:
+            statement = statement.where(tuple_(redraws.c.drafted_at, redraws.c.redraw_id) < _after(cursor))
+        newest = statement.order_by(redraws.c.drafted_at.desc(), redraws.c.redraw_id.desc()).limit(limit)
+        return [dict(row) for row in self.connection.execute(newest).mappings()]
+
+    @staticmethod
+    def cursor_of(redraw: Mapping[str, Any]) -> str:
+        """Return the cursor of the page that begins after a redraw."""
+        return f"{round(redraw['drafted_at'].timestamp() * 1_000_000)}_{redraw['redraw_id']}"
+
+    def pending(self, now: datetime) -> _Rows:
+        """Return the approved redraws whose instant has come and whose effects have not been taken yet, in order.
+
+        Whatever the scope; locked until the transaction ends.
+        """
+        statement = (
+            select(*plain_columns(redraws))
+            .where(redraws.c.state == "approved", redraws.c.effects_at.is_(None), redraws.c.in_force_from <= now)
+            .order_by(redraws.c.in_force_from, redraws.c.approval_no)
+            .with_for_update()
+        )
+        return [dict(row) for row in self.connection.execute(statement).mappings()]
+
+    def has_pending(self, now: datetime) -> bool:
+        """Answer whether :meth:`pending` would return any; locks nothing and is cheap."""
+        due = select(redraws.c.redraw_id).where(
+            redraws.c.state == "approved", redraws.c.effects_at.is_(None), redraws.c.in_force_from <= now
+        )
+        return self.connection.scalar(due.limit(1)) is not None
+
+    def is_past(self, at: datetime) -> bool:
+        """Answer whether an instant has come, by the clock of the database."""
+        return bool(self.connection.scalar(text("SELECT :at <= now()"), {"at": at}))
+
+    def put_effects(self, redraw_id: str, effects: Mapping[str, Any], at: datetime) -> None:
+        """Record what a redraw in force brought about, and that it is done."""
+        statement = update(redraws).where(redraws.c.redraw_id == redraw_id, redraws.c.state == "approved")
+        self.connection.execute(statement.values(effects=dict(effects), effects_at=at))
+
+    def not_before(self, redraw_id: str, at: datetime) -> dict[str, Any] | None:
+        """Return the newest other redraw of grids this one redraws that begins at ``at`` or later; None when there is none."""
+        draft = self.get(redraw_id)
+        statement = (
+            select(*plain_columns(redraws))
+            .where(
+                redraws.c.state == "approved",
+                redraws.c.in_force_from >= at,
+                redraws.c.networks.overlap(draft["networks"]),
+                redraws.c.community_codes.overlap(draft["community_codes"]),
+            )
+            .order_by(redraws.c.in_force_from.desc())
+            .limit(1)
+        )
+        row = self.connection.execute(statement).mappings().one_or_none()
+        return dict(row) if row else None
 
     def grids(self, redraw_id: str) -> gpd.GeoDataFrame:
         """Return the grids of a redraw, by network and code; the drafted ones, whatever came of them."""
@@ -197,7 +265,7 @@ class RedrawRepository(Repository):
     def _draft(self, redraw_id: str) -> dict[str, Any]:
         """Return a redraw that is a draft, locked until the transaction ends."""
         self.connection.execute(
-            text("SELECT FROM redraws WHERE redraw_id = CAST(:id AS uuid) FOR UPDATE"), {"id": redraw_id}
+            text("SELECT FROM redraws WHERE redraw_id = CAST(:id AS uuid) FOR UPDATE"), {"id": _known_id(redraw_id)}
         )
         redraw = self.get(redraw_id)
         if redraw["state"] != "draft":
@@ -234,6 +302,31 @@ class RedrawRepository(Repository):
         done = self.connection.execute(statement.values(state=state, decided_by=by, decided_at=at, **more))
         if done.rowcount != 1:
             raise ConflictError(f"Redraw {redraw_id} was decided by somebody else just now.")
+
+
+def _known_id(redraw_id: str) -> str:
+    try:
+        return str(UUID(str(redraw_id)))
+    except ValueError:
+        raise NotFoundError(
+            f"There is no redraw {redraw_id}.", hint="Their ids are listed by gridsvc redraw list."
+        ) from None
+
+
+def _after(cursor: str) -> ColumnElement[Any]:
+    """Return the position a cursor stands for, as a row to compare with."""
+    micros, _, redraw_id = cursor.partition("_")
+    try:
+        drafted_at = datetime.fromtimestamp(int(micros) // 1_000_000, UTC).replace(microsecond=int(micros) % 1_000_000)
+        return tuple_(
+            literal(drafted_at, DateTime(timezone=True)), literal(str(UUID(redraw_id)), PG_UUID(as_uuid=False))
+        )
+    except (ValueError, OverflowError, OSError):
+        raise RequestInvalidError(
+            f"The cursor {cursor!r} is not one of this list.",
+            hint="Give next_cursor of the page before.",
+            field="cursor",
+        ) from None
 
 
 def _refuse_beyond(communities: Sequence[str], division_code: str) -> None:

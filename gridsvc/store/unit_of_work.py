@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, NestedTransaction, RootTransaction
 from gridsvc.store.access import AccessRepository
 from gridsvc.store.audit import AuditRepository
 from gridsvc.store.basemap import BarrierRepository, StreetRepository, WaterRepository
+from gridsvc.store.case_moves import CaseMoveRepository
 from gridsvc.store.cases import CaseRepository
 from gridsvc.store.categories import CategoryRepository
 from gridsvc.store.circles import CircleRunRepository, WalkNetworkRepository
@@ -18,6 +19,7 @@ from gridsvc.store.divisions import DivisionRepository
 from gridsvc.store.facilities import FacilityRepository
 from gridsvc.store.grids import GridRepository
 from gridsvc.store.imports import ImportRepository
+from gridsvc.store.lineage import LineageRepository
 from gridsvc.store.redraws import RedrawRepository
 from gridsvc.store.reports import ReportRepository
 from gridsvc.store.residences import ResidenceRepository
@@ -80,6 +82,16 @@ class UnitOfWork:
             self._transaction.rollback()
         self._transaction = None
 
+    def everywhere(self) -> UnitOfWork:
+        """Return this same transaction without the limits of the scope.
+
+        For consequences that do not stop at a border: neighbours share vertices, and workers of the next community step in.
+        What was asked for has been checked against the scope before. Committing stays with the original.
+        """
+        wide = UnitOfWork(self._database)
+        wide.connection = self.connection
+        return wide
+
     @cached_property
     def divisions(self) -> DivisionRepository:
         """Administrative divisions."""
@@ -94,6 +106,11 @@ class UnitOfWork:
     def redraws(self) -> RedrawRepository:
         """Drafts of grids and what became of them."""
         return RedrawRepository(self.connection, self.scope)
+
+    @cached_property
+    def lineage(self) -> LineageRepository:
+        """What became of which grid."""
+        return LineageRepository(self.connection, self.scope)
 
     @cached_property
     def workers(self) -> WorkerRepository:
@@ -119,6 +136,11 @@ class UnitOfWork:
     def cases(self) -> CaseRepository:
         """What is being handled."""
         return CaseRepository(self.connection, self.scope)
+
+    @cached_property
+    def case_moves(self) -> CaseMoveRepository:
+        """Cases that took other grids."""
+        return CaseMoveRepository(self.connection, self.scope)
 
     @cached_property
     def facilities(self) -> FacilityRepository:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from gridsvc.store.bulk import columns_of, staged
 from gridsvc.store.frames import in_force, plain_columns, read_frame, wkb
 from gridsvc.store.puts import put_dated
 from gridsvc.store.repository import Repository, like_pattern, refuse_repeats
+from gridsvc.store.sql_files import sql_text
 from gridsvc.store.tables import assignments, worker_kinds, workers
 
 
@@ -78,6 +80,37 @@ class AssignmentRepository(Repository):
         names = columns_of(assignments, frame)
         with staged(self.connection, assignments, frame, columns=names) as stage:
             return self._exchange(stage, names, bound)
+
+    def add_frame(self, frame: pd.DataFrame, *, network: str, at: datetime) -> int:
+        """Put more workers on grids from ``at`` on, beside those already there; return how many.
+
+        ``frame`` as for :meth:`put_in_force`. Who is on a grid already, in whatever role, is left alone.
+
+        Raises
+        ------
+        ConflictError
+            When one grid would have two primary workers at an instant.
+        """
+        if frame.empty:
+            return 0
+        self.refuse_outside(frame["grid_code"])
+        frame = frame.assign(network=network)
+        refuse_repeats(frame, _KEY)
+        names = columns_of(assignments, frame)
+        listed = ", ".join(f'"{name}"' for name in names)
+        sql = (
+            f"INSERT INTO assignments ({listed}, valid_from) SELECT {listed}, :at FROM {{stage}} AS s"
+            " WHERE NOT EXISTS (SELECT FROM assignments AS t WHERE t.network = s.network AND t.grid_code = s.grid_code"
+            " AND t.worker_code = s.worker_code AND (t.valid_to IS NULL OR t.valid_to > :at))"
+            " ORDER BY grid_code, worker_code"
+        )
+        with staged(self.connection, assignments, frame, columns=names) as stage:
+            return self.connection.execute(text(sql.replace("{stage}", stage)), {"at": at}).rowcount
+
+    def end_orphaned(self, network: str, communities: Iterable[str], at: datetime) -> int:
+        """End assignments to grids of these communities that are no longer in force at ``at``; return how many."""
+        bound = {"network": network, "communities": sorted(set(communities)), "at": at}
+        return self.connection.execute(text(sql_text("end_orphaned_assignments")), bound).rowcount
 
     def _exchange(self, stage: str, names: list[str], bound: dict[str, Any]) -> tuple[int, int, int]:
         held = "t.network = :network AND t.grid_code LIKE :under AND t.valid_from <= :at AND (t.valid_to IS NULL OR t.valid_to > :at)"

@@ -67,9 +67,7 @@ def test_grids_that_exchange_ground_are_one_relation(new, kind):
 
 
 def test_relations_are_told_apart():
-    lineage = lineage_of(
-        *boxes(a=(0, 50), b=(50, 100), c=(100, 150)), *boxes(a=(0, 50), d=(50, 150)), NOBODY
-    )
+    lineage = lineage_of(*boxes(a=(0, 50), b=(50, 100), c=(100, 150)), *boxes(a=(0, 50), d=(50, 150)), NOBODY)
 
     assert pairs(lineage) == [("a", "a", "kept"), ("b", "d", "merge"), ("c", "d", "merge")]
     assert lineage.relation.tolist() == [0, 1, 1]
@@ -83,9 +81,7 @@ def test_a_border_that_moved_by_rounding_is_no_relation():
 
 
 def test_a_sliver_on_which_somebody_lives_is_a_relation():
-    lineage = lineage_of(
-        *boxes(a=(0, 50), b=(50, 100)), *boxes(a=(0, 50.004), b=(50.004, 100)), homes((50.002, 4))
-    )
+    lineage = lineage_of(*boxes(a=(0, 50), b=(50, 100)), *boxes(a=(0, 50.004), b=(50.004, 100)), homes((50.002, 4)))
 
     assert ("b", "a", "reshape") in pairs(lineage)
 
