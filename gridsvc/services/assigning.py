@@ -83,7 +83,7 @@ def assign(
     epsg = zone_of(grids.geometry.to_numpy())
     progress.advance()
     roles = BEIJING_2022_ROLE_OF_KIND if lane_workers else ROLE_OF_KIND
-    plan = assign_workers(_grids_to_staff(grids, epsg), _roster(roster, epsg), role_of_kind=roles)
+    plan = assign_workers(grids_to_staff(grids, epsg), roster_of(roster, epsg), role_of_kind=roles)
     progress.advance()
     ended, inserted, unchanged = uow.assignments.put_in_force(_frame(plan), network=NETWORK, prefix=code, at=at)
     result = _result(plan, len(grids), (ended, inserted, unchanged), time.perf_counter() - began)
@@ -113,7 +113,8 @@ def _points(geometries: np.ndarray, epsg: int) -> np.ndarray:
     return xy
 
 
-def _grids_to_staff(grids: pd.DataFrame, epsg: int) -> GridsToStaff:
+def grids_to_staff(grids: pd.DataFrame, epsg: int) -> GridsToStaff:
+    """Return stored grids as the workforce room takes them, in the metric CRS ``epsg``."""
     return GridsToStaff(
         code=grids["code"].to_numpy(dtype=str),
         xy=_points(shapely.point_on_surface(grids["geometry"].to_numpy()), epsg),
@@ -122,7 +123,8 @@ def _grids_to_staff(grids: pd.DataFrame, epsg: int) -> GridsToStaff:
     )
 
 
-def _roster(workers: pd.DataFrame, epsg: int) -> Roster:
+def roster_of(workers: pd.DataFrame, epsg: int) -> Roster:
+    """Return stored workers as the workforce room takes them, in the metric CRS ``epsg``."""
     return Roster(
         code=workers["worker_code"].to_numpy(dtype=str),
         xy=_points(workers["geometry"].to_numpy(), epsg),

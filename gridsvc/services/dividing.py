@@ -23,7 +23,7 @@ from gridsvc.progress import SILENT, Progress
 from gridsvc.services.community_inputs import Area, read_area
 from gridsvc.services.division_run import CheckTask, CommunityCheck, Crew, Divided
 from gridsvc.services.grid_frames import grid_codes, grid_frame, grid_name, is_in_force
-from gridsvc.services.redraw_force import put_redraw_in_force
+from gridsvc.services.redraw_effects import INSTANT, enact
 from gridsvc.store.unit_of_work import UnitOfWork
 
 KINDS = ("unit", "governance")
@@ -288,7 +288,8 @@ def _store(
     if draft:
         return counts
     summary = _check_summary(checks, drafted)
-    done = put_redraw_in_force(uow, redraw, by=actor, at=at, decided_at=at, checks=summary)
+    now = at if uow.redraws.is_past(at) else at - INSTANT
+    done, _ = enact(uow, redraw, by=actor, at=at, now=now, checks=summary, locate=False)
     uow.audit.append(actor, "divide", "redraw", redraw, {"networks": networks, "division": code, **summary}, at=at)
     return counts | {"retired": done.retired, "inserted": done.inserted, "unchanged": done.unchanged}
 

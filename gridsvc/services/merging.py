@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -16,6 +17,7 @@ from gridsvc.geo.location import GridIndex
 from gridsvc.networks.merge import Conflict, CrosswalkRow, MergedNet, Parcels, merge_by_parcels
 from gridsvc.progress import SILENT, Progress
 from gridsvc.services.grid_frames import grid_frame, is_in_force
+from gridsvc.services.moving_cases import move_open_cases
 from gridsvc.services.redraw_force import put_redraw_in_force
 from gridsvc.store.unit_of_work import UnitOfWork
 
@@ -46,11 +48,24 @@ class MergeResult:
     seconds: float
 
 
-def merge(uow: UnitOfWork, code: str, *, at: datetime, actor: str, progress: Progress = SILENT) -> MergeResult:
+def merge(
+    uow: UnitOfWork,
+    code: str,
+    *,
+    at: datetime,
+    actor: str,
+    communities: Sequence[str] | None = None,
+    progress: Progress = SILENT,
+) -> MergeResult:
     """Merge the networks under ``code`` at ``at`` and put the unified net in force; the caller commits.
 
     Unit grids are the parcels. The unified grids continue the governance grids, with their codes; each carries who answers in
     every network. A second run on the same grids changes nothing.
+
+    Parameters
+    ----------
+    communities
+        Merge only these communities under ``code``; default all.
 
     Raises
     ------
@@ -59,12 +74,12 @@ def merge(uow: UnitOfWork, code: str, *, at: datetime, actor: str, progress: Pro
     """
     began = time.perf_counter()
     progress.start("merge networks", 3)
-    held = {network: uow.grids.list(network, prefix=code, at=at) for network in NETWORKS}
+    held = {n: uow.grids.list(n, prefix=code, at=at, community_codes=communities) for n in NETWORKS}
     _refuse_missing(held, code, at)
     parcels, net = _merged(held)
     progress.advance()
     frame = _frame(net, held[REFERENCE])
-    stored = _store(uow, code, at, actor, frame, net)
+    stored = _store(uow, code, at, actor, frame, net, communities)
     progress.advance(2)
     return MergeResult(
         grids=len(net.code),
@@ -153,8 +168,17 @@ def _plain(answer: dict) -> dict:
     return {key: round(value, 6) if isinstance(value, float) else value for key, value in answer.items()}
 
 
-def _store(uow: UnitOfWork, code: str, at: datetime, actor: str, frame: gpd.GeoDataFrame, net: MergedNet) -> dict:
-    before = uow.grids.list(UNIFIED, prefix=code, at=at)
+def _store(
+    uow: UnitOfWork,
+    code: str,
+    at: datetime,
+    actor: str,
+    frame: gpd.GeoDataFrame,
+    net: MergedNet,
+    communities: Sequence[str] | None,
+) -> dict:
+    based_on = uow.redraws.last_approval()
+    before = uow.grids.list(UNIFIED, prefix=code, at=at, community_codes=communities)
     if is_in_force(frame, before):
         return {"retired": 0, "inserted": 0, "unchanged": len(frame), "redraw": None}
     checks = {
@@ -162,9 +186,10 @@ def _store(uow: UnitOfWork, code: str, at: datetime, actor: str, frame: gpd.GeoD
         "conflicts": len(net.conflicts),
         "coverage_valid": bool(shapely.coverage_is_valid(frame.geometry.to_numpy())),
     }
-    redraw = uow.redraws.open_draft(UNIFIED, code, "merged", actor, at, f"gridsvc merge {code}")
+    redraw = uow.redraws.open_draft(UNIFIED, code, "merged", actor, at, f"gridsvc merge {code}", based_on=based_on)
     uow.redraws.put_grids(redraw, frame, before["community_code"])
     done = put_redraw_in_force(uow, redraw, by=actor, at=at, decided_at=at, checks=checks)
+    move_open_cases(uow, redraw, sorted(set(frame["community_code"])), [UNIFIED], at=at)
     uow.audit.append(actor, "merge", "redraw", str(redraw), {"networks": [UNIFIED], "division": code, **checks}, at=at)
     return {
         "retired": done.retired, "inserted": done.inserted, "unchanged": done.unchanged, "redraw": str(redraw),

@@ -66,6 +66,23 @@ class GridRepository(Repository):
         bound = {"network": network, "communities": [str(code) for code in community_codes]}
         return {code for code in self.connection.scalars(statement, bound) if code.startswith(self.scope)}
 
+    def spent_codes(
+        self, network: str, community_codes: Iterable[str], redraw_id: str, at: datetime | None
+    ) -> set[str]:
+        """Return the codes a redraw may not give in these communities: given before or in another draft, and not in force at ``at``."""
+        bound = {"network": network, "communities": [str(code) for code in community_codes], "redraw_id": redraw_id}
+        given = text(
+            "SELECT code FROM grids WHERE network = :network AND community_code = ANY(:communities)"
+            " UNION SELECT code FROM redraw_grids WHERE network = :network AND community_code = ANY(:communities)"
+            " AND redraw_id <> CAST(:redraw_id AS uuid)"
+        ).columns(column("code", String))
+        held = select(grids.c.code).where(
+            grids.c.network == network,
+            grids.c.community_code == func.any(bound["communities"]),
+            in_force(grids, at),
+        )
+        return set(self.connection.scalars(given, bound)) - set(self.connection.scalars(held))
+
     def count(self, network: str, prefix: str = "", at: datetime | None = None) -> int:
         """Return how many grids are in force."""
         here = self.within(grids.c.community_code, _community(prefix))

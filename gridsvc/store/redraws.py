@@ -262,6 +262,21 @@ class RedrawRepository(Repository):
         draft = self._draft(redraw_id)
         self._decide(redraw_id, "discarded", by or draft["drafted_by"], at or draft["drafted_at"])
 
+    def set_reason(self, redraw_id: str, reason: str) -> None:
+        """Say why a draft was made."""
+        self._draft(redraw_id)
+        self.connection.execute(update(redraws).where(redraws.c.redraw_id == redraw_id).values(reason=reason))
+
+    def refuse_stale(self, redraw_id: str) -> None:
+        """Do nothing when a redraw is a draft of grids as they still are.
+
+        Raises
+        ------
+        ConflictError
+            When it is not a draft any more, or the grids it was made from were redrawn since: names the other redraw.
+        """
+        self._refuse_stale(self._draft(redraw_id))
+
     def _draft(self, redraw_id: str) -> dict[str, Any]:
         """Return a redraw that is a draft, locked until the transaction ends."""
         self.connection.execute(

@@ -7,13 +7,13 @@ from datetime import datetime
 import geopandas as gpd
 import numpy as np
 import shapely
-from sqlalchemy import Float, func, select
+from sqlalchemy import Boolean, Float, func, select
 
 from gridsvc.store.communities import with_communities
 from gridsvc.store.frames import plain_columns, read_frame, wkb
 from gridsvc.store.puts import put_current
 from gridsvc.store.repository import Repository
-from gridsvc.store.tables import residences
+from gridsvc.store.tables import STORAGE_SRID, residences
 
 
 class ResidenceRepository(Repository):
@@ -34,8 +34,11 @@ class ResidenceRepository(Repository):
         self.refuse_outside(placed["community_code"])
         return put_current(self.connection, residences, placed, key="residence_code")
 
-    def list(self, prefix: str = "") -> gpd.GeoDataFrame:
-        """Return the buildings of the communities under ``prefix``, by code, with entrance_lon and entrance_lat (NaN: unknown)."""
+    def list(self, prefix: str = "", bbox: tuple[float, float, float, float] | None = None) -> gpd.GeoDataFrame:
+        """Return the buildings of the communities under ``prefix``, by code, with entrance_lon and entrance_lat (NaN: unknown).
+
+        ``bbox`` (min_lon, min_lat, max_lon, max_lat in EPSG:4490) leaves out those whose box does not meet it.
+        """
         entrance = [
             func.ST_X(residences.c.entrance, type_=Float).label("entrance_lon"),
             func.ST_Y(residences.c.entrance, type_=Float).label("entrance_lat"),
@@ -45,6 +48,9 @@ class ResidenceRepository(Repository):
             .where(self.within(residences.c.community_code, prefix))
             .order_by(residences.c.residence_code)
         )
+        if bbox is not None:
+            envelope = func.ST_MakeEnvelope(*bbox, STORAGE_SRID)
+            statement = statement.where(residences.c.geom.op("&&", return_type=Boolean())(envelope))
         return read_frame(self.connection, statement)
 
     def count(self, prefix: str = "") -> int:
