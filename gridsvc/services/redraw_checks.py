@@ -20,7 +20,7 @@ from gridsvc.services.redraw_ground import RedrawGround
 from gridsvc.store.unit_of_work import UnitOfWork
 
 CHECKS = (
-    "gap", "overlap", "sliver", "outside", "boundary", "code", "nesting", "contiguity", "building-cut", "household-bounds",
+    "gap", "overlap", "sliver", "outside", "boundary", "code", "nesting", "contiguity", "validity", "building-cut", "household-bounds",
 )  # fmt: skip
 _CODE_DIGITS = 15
 _NESTED_TOLERANCE_M2 = 0.01
@@ -61,7 +61,7 @@ def check_ground(
 
     Faults: gaps, overlaps, slivers and parts outside against the boundary of each community; communities that are not there;
     codes that are no codes of their community, were given before, or are given to other ground; unit grids that do not nest in
-    governance grids; grids in pieces; buildings cut. Warnings: governance grids outside the household bounds.
+    governance grids; grids in pieces or crossing themselves; buildings cut. Warnings: governance grids outside the household bounds.
 
     Parameters
     ----------
@@ -79,6 +79,14 @@ def check_ground(
             continue
         shapes = to_metric(members.geometry.to_numpy(), ground.epsg)
         codes = members["code"].to_numpy(object)
+        # what is valid in degrees need not be so in metres, when it is thinner than the rounding
+        crossing = np.flatnonzero(~shapely.is_valid(shapes))
+        if len(crossing):
+            faults += [
+                Fault("validity", f"Grid {codes[i]} crosses itself.", community, network, (str(codes[i]),))
+                for i in crossing
+            ]
+            continue
         report = check_partition(boundary, shapes)
         for what in totals:
             totals[what] += float(getattr(report, f"{what}_area_m2"))
@@ -218,7 +226,8 @@ def _nesting_faults(uow: UnitOfWork, ground: RedrawGround, at: Any) -> Iterator[
         yield Fault("nesting", message, community, "urban", (code,))
     nested = units[known]
     holders = np.array([parent[code] for code in nested["parent_code"]], dtype=object)
-    beyond = shapely.area(shapely.difference(to_metric(nested.geometry.to_numpy(), ground.epsg), holders))
+    shapes = shapely.make_valid(to_metric(nested.geometry.to_numpy(), ground.epsg))
+    beyond = shapely.area(shapely.difference(shapes, shapely.make_valid(holders)))
     for index in np.flatnonzero(beyond > _NESTED_TOLERANCE_M2):
         row = nested.iloc[index]
         message = f"{beyond[index]:.3f} m2 of unit grid {row['code']} lie outside governance grid {row['parent_code']}."

@@ -97,7 +97,8 @@ def lineage_frame(lineage: dict[str, Lineage]) -> pd.DataFrame:
 def _grids_of(frame: gpd.GeoDataFrame, network: str, epsg: int) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
     """Return the codes and the metric shapes of one network."""
     own = frame[frame["network"] == network]
-    return own["code"].to_numpy(object), to_metric(own.geometry.to_numpy(), epsg)
+    # a draft may hold what crosses itself in metres; the checks say so, and it is measured all the same
+    return own["code"].to_numpy(object), shapely.make_valid(to_metric(own.geometry.to_numpy(), epsg))
 
 
 def _in_force(

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 import geopandas as gpd
-import pandas as pd
 
-from gridsvc.division.communities import DivisionRules
-from gridsvc.errors import ConflictError, ForbiddenError, NotFoundError, PartitionError, RequestInvalidError
-from gridsvc.services.dividing import NETWORK_OF_KIND, divide
+from gridsvc.errors import ConflictError, ForbiddenError, PartitionError, RequestInvalidError
 from gridsvc.services.redraw_checks import RedrawChecks, check_ground
 from gridsvc.services.redraw_effects import Effects, enact
 from gridsvc.services.redraw_force import InForce
@@ -165,93 +162,6 @@ def discard_redraw(uow: UnitOfWork, redraw_id: str, *, by: str, now: datetime) -
     redraw = _plain(uow.redraws.get(redraw_id))
     uow.audit.append(by, "redraw.discard", "redraw", str(redraw_id), {"division": redraw["division_code"]}, at=now)
     return redraw
-
-
-def draft_automatic(
-    uow: UnitOfWork,
-    division_code: str,
-    *,
-    by: str,
-    now: datetime,
-    reason: str = "",
-    rules: Mapping[str, Any] | None = None,
-    processes: int = 1,
-) -> str:
-    """Divide a division anew as a draft and return its id; the caller commits.
-
-    Parameters
-    ----------
-    rules
-        Fields of `DivisionRules` that differ from the default.
-
-    Raises
-    ------
-    RequestInvalidError
-        When there is no such rule.
-    ConflictError
-        When the division comes out exactly as it is in force.
-    """
-    unknown = sorted(set(rules or {}) - set(DivisionRules.__dataclass_fields__))
-    if unknown:
-        raise RequestInvalidError(
-            f"There is no rule {unknown[0]}.",
-            hint=f"Rules: {', '.join(DivisionRules.__dataclass_fields__)}.",
-            field="rules",
-        )
-    result = divide(
-        uow, division_code, at=now, actor=by, draft=True, processes=processes,
-        rules=replace(DivisionRules(), **(rules or {})),
-    )  # fmt: skip
-    if not result.redraws:
-        raise ConflictError(
-            f"Dividing {division_code} again gives the grids that are in force; there is nothing to draft.",
-            hint="Change the rules, or edit a copy of the grids.",
-            failed=[list(row) for row in result.failed],
-        )
-    redraw_id = next(iter(result.redraws.values()))
-    if reason:
-        uow.redraws.set_reason(redraw_id, reason)
-    uow.audit.append(
-        by, "redraw.draft", "redraw", redraw_id, {"division": division_code, "origin": "automatic"}, at=now
-    )
-    return redraw_id
-
-
-def draft_copy(
-    uow: UnitOfWork,
-    division_code: str,
-    *,
-    by: str,
-    now: datetime,
-    reason: str = "",
-    networks: Sequence[str] | None = None,
-) -> str:
-    """Draft the newest grids of a division as they are, to be edited, and return the id; the caller commits.
-
-    Parameters
-    ----------
-    networks
-        Default the unit grids and the governance grids.
-
-    Raises
-    ------
-    NotFoundError
-        When it has no grids in one of the networks.
-    """
-    based_on = uow.redraws.last_approval()
-    wanted = list(networks or NETWORK_OF_KIND.values())
-    frames = [uow.grids.list(network, prefix=division_code) for network in wanted]
-    for network, frame in zip(wanted, frames, strict=True):
-        if frame.empty:
-            raise NotFoundError(
-                f"{division_code} has no {network} grids to edit.",
-                hint=f"Divide it first: gridsvc divide {division_code}.",
-            )
-    redraw_id = uow.redraws.open_draft(wanted, division_code, "edited", by, now, reason, based_on=based_on)
-    held = pd.concat(frames, ignore_index=True).drop(columns=["redraw_id", "valid_from", "valid_to"])
-    uow.redraws.put_grids(redraw_id, gpd.GeoDataFrame(held, geometry="geometry", crs=frames[0].crs))
-    uow.audit.append(by, "redraw.draft", "redraw", redraw_id, {"division": division_code, "origin": "edited"}, at=now)
-    return redraw_id
 
 
 def _refuse_instant(uow: UnitOfWork, redraw_id: str, at: datetime, now: datetime) -> None:
