@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "import": ("gridsvc.cli.importing", "import_group", "Bring files in: divisions, streets, residences, reports ..."),
     "synth": ("gridsvc.cli.synth", "synth", "Make a realistic town, or complete a real one."),
     "divide": ("gridsvc.cli.dividing", "divide", "Divide communities into unit grids and governance grids."),
+    "redraw": ("gridsvc.cli.redraws", "redraw", "Draft, check, approve and discard changes of grids."),
     "merge": ("gridsvc.cli.merging", "merge", "Merge the grids of three networks into one net."),
     "assign": ("gridsvc.cli.assigning", "assign", "Assign grid workers to governance grids."),
     "locate": ("gridsvc.cli.locating", "locate", "Find the grids of the points in a file."),

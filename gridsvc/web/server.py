@@ -20,6 +20,7 @@ from gridsvc.bootstrap import connect_app, embedded_server, open_app, secret_key
 from gridsvc.errors import ConflictError, GridsvcError, SettingError
 from gridsvc.settings import Settings
 from gridsvc.web.application import create_app
+from gridsvc.web.settling import start_settling
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ def serve(settings: Settings, *, announce: Callable[[str], None] = logger.info) 
 
 def _build(settings: Settings, url: str) -> Any:
     app = connect_app(settings, url, statement_timeout_s=STATEMENT_TIMEOUT_S, pool_size=THREADS)
+    start_settling(app)
     # one key for all workers, kept across restarts: sessions survive both
     return create_app(app, dataclasses.replace(settings, secret_key=secret_key(settings)))
 

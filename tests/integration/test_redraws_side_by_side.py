@@ -16,6 +16,7 @@ from gridsvc.geo.partitions import check_partition
 from gridsvc.geo.projections import to_metric
 from gridsvc.services import redraws
 from gridsvc.services.redraw_drafting import draft_copy
+from gridsvc.services.redraw_effects import settle
 from gridsvc.store.engine import make_engine
 from gridsvc.store.unit_of_work import UnitOfWork
 from tests.factories import served_district as town
@@ -51,25 +52,29 @@ def district(postgis_server, served_template, request):
 
 
 def bent(frame, side):
-    """Return the grids with a vertex of their own in every long outer edge on one side of the community: east or west."""
+    """Return the grids with a vertex of their own in every outer edge on one side of the community: east or west."""
     shapes = frame.geometry.to_numpy()
     west, _, east, _ = shapely.total_bounds(shapes)
-    border = east if side == "east" else west
+    border, share = (east, 0.5) if side == "east" else (west, 0.3)
     return frame.set_geometry(
-        np.array([_with_vertices(shape, border) for shape in shapes], dtype=object), crs=frame.crs
+        np.array([_with_vertices(shape, border, share) for shape in shapes], dtype=object), crs=frame.crs
     )
 
 
-def _with_vertices(shape, border):
-    """Return a grid with a vertex in the middle of each of its edges along a meridian."""
+def _with_vertices(shape, border, share):
+    """Return a grid with a vertex at that share, from the south, of each of its edges along a meridian (within 2 m)."""
+    assert len(shape.geoms) == 1
     rings = []
-    for ring in shapely.get_rings(shape):
+    for ring in shapely.get_rings(shape.geoms[0]):
         xy = shapely.get_coordinates(ring)
-        along = (np.abs(xy[:-1, 0] - border) < 2e-6) & (np.abs(xy[1:, 0] - border) < 2e-6)
-        middles = np.round((xy[:-1] + xy[1:]) / 2, 9)
+        start, end = xy[:-1], xy[1:]
+        along = (np.abs(start[:, 0] - border) < 2e-5) & (np.abs(end[:, 0] - border) < 2e-5)
+        northward = (end[:, 1] > start[:, 1])[:, None]
+        south, north = np.where(northward, start, end), np.where(northward, end, start)
+        between = np.round(south + (north - south) * share, 9)
         at = np.flatnonzero(along)
-        rings.append(np.insert(xy, at + 1, middles[at], axis=0))
-    return shapely.MultiPolygon([shapely.Polygon(rings[0], rings[1:])]) if len(shape.geoms) == 1 else shape
+        rings.append(np.insert(xy, at + 1, between[at], axis=0))
+    return shapely.MultiPolygon([shapely.Polygon(rings[0], rings[1:])])
 
 
 def drafted(uow, community, side, by):
@@ -119,8 +124,6 @@ def test_neighbours_drafted_side_by_side_are_both_approved_and_fit(district, fir
 
     assert one.grids.neighbours > 0 and two.grids.inserted > 0
     with UnitOfWork(district) as uow:
-        from gridsvc.services.redraw_effects import settle
-
         assert not any(effects.failed for effects in settle(uow, LATER))
         assert_exact_at_every_instant(uow)
         assert set(uow.grids.list("social", DISTRICT, LATER)["code"]) == set(
@@ -163,7 +166,11 @@ def test_a_draft_begun_while_an_approval_was_under_way_is_stale(district):
         first = drafted(uow, WEST, "east", "planner")
     with UnitOfWork(district) as approving, UnitOfWork(district) as drafting:
         redraws.approve_redraw(approving, first, by="manager", now=NOW)
-        second = drafted(drafting, WEST, "east", "other")
+        # without the audit log, whose entries are written one transaction after the other
+        second = drafting.redraws.open_draft(["urban", "social"], WEST, "edited", "other", NOW)
+        held = pd.concat([drafting.grids.list(network, WEST) for network in ("urban", "social")], ignore_index=True)
+        drafting.redraws.put_grids(second, held.drop(columns=["redraw_id", "valid_from", "valid_to"]))
+        drafting.commit()
         approving.commit()
 
     with pytest.raises(ConflictError, match=first):
@@ -177,8 +184,6 @@ def test_two_programs_settle_a_redraw_once(district):
     done: list[list] = []
 
     def run():
-        from gridsvc.services.redraw_effects import settle
-
         with UnitOfWork(district) as uow:
             done.append(settle(uow, LATER))
             uow.commit()

@@ -1,0 +1,42 @@
+"""A small clock in each worker of the server: redraws approved for later take effect when their instant comes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from gridsvc.bootstrap import App
+from gridsvc.errors import GridsvcError
+from gridsvc.services.redraw_effects import settle
+from gridsvc.web.callers import now
+
+logger = logging.getLogger(__name__)
+
+# how late a redraw may take effect; one cheap question to the database each time
+SETTLE_S = 5.0
+
+
+def settle_once(app: App) -> int:
+    """Take the effect of what is due and return how many redraws that were; with several workers one does it."""
+    with app.unit_of_work() as uow:
+        done = settle(uow, now(), actor="gridsvc serve")
+        uow.commit()
+    return len(done)
+
+
+def start_settling(app: App, *, every_s: float = SETTLE_S) -> threading.Event:
+    """Start the clock and return the event that stops it. A refusal is logged and the clock goes on."""
+    ending = threading.Event()
+
+    def run() -> None:
+        while not ending.wait(every_s):
+            try:
+                settle_once(app)
+            except GridsvcError as refused:
+                logger.warning("redraws were not settled: %s", refused)
+            except Exception:
+                # whatever it is, tomorrow's redraw must still find a running clock
+                logger.exception("redraws were not settled")
+
+    threading.Thread(target=run, name="settle-redraws", daemon=True).start()
+    return ending
