@@ -83,6 +83,16 @@ def show_redraw(uow: UnitOfWork, redraw_id: str, *, now: datetime) -> dict[str, 
     return _plain(redraw) | more
 
 
+def head_of(uow: UnitOfWork, redraw_id: str) -> dict[str, Any]:
+    """Return what a list shows of one redraw, or raise NotFoundError."""
+    return _plain(uow.redraws.get(redraw_id))
+
+
+def answer_of(approval: Approval) -> dict[str, Any]:
+    """Return an approval as plain values."""
+    return asdict(approval)
+
+
 def redraw_grids(uow: UnitOfWork, redraw_id: str) -> gpd.GeoDataFrame:
     """Return the grids of a redraw as drafted, by network and code (EPSG:4490), or raise NotFoundError."""
     return uow.redraws.grids(redraw_id)

@@ -1,12 +1,13 @@
 """JSON and GeoJSON under /api/v1. One module per subject: pydantic models, then endpoints that parse, call one service, answer."""
 
-from gridsvc.web.api import circle, divisions, facilities, grids, locate, reference, reports, workforce
+from gridsvc.web.api import circle, divisions, facilities, grids, locate, redraws, reference, reports, workforce
 
 BLUEPRINTS = [
     (reports.reports, reports.endpoints),
     (locate.locate, locate.endpoints),
     (divisions.divisions, divisions.endpoints),
     (grids.grids, grids.endpoints),
+    (redraws.redraws, redraws.endpoints),
     (workforce.workforce, workforce.endpoints),
     (facilities.facilities, facilities.endpoints),
     (circle.circle, circle.endpoints),
