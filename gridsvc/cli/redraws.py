@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -84,17 +85,22 @@ def list_redraws(prefix: str, state: str | None, limit: int, as_json: bool) -> N
     elif not rows:
         click.echo("no redraws")
     else:
-        shown = (
-            "redraw_id",
-            "division_code",
-            "networks",
-            "state",
-            "origin",
-            "drafted_by",
-            "drafted_at",
-            "in_force_from",
-        )
-        print_result([{name: _cell(row[name]) for name in shown} for row in rows], as_json=False)
+        _print_rows(rows)
+
+
+def _print_rows(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    # the id is what the other commands are called with: it is never cut
+    table.add_column("redraw", no_wrap=True, min_width=36)
+    for name in ("division", "state", "drafted by", "in force from"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        cells = (row[name] for name in ("redraw_id", "division_code", "state", "drafted_by", "in_force_from"))
+        table.add_row(*("" if cell is None else str(_cell(cell)) for cell in cells))
+    Console().print(table)
 
 
 @redraw.command("show")
@@ -142,7 +148,7 @@ def check(redraw_id: str, as_json: bool) -> None:
             if len(rows) > _SHOWN:
                 click.echo(f"... and {len(rows) - _SHOWN} more; --json lists all")
     if not found.passed:
-        raise click.exceptions.Exit(1)
+        sys.exit(1)
 
 
 @redraw.command("impact")
@@ -242,7 +248,7 @@ def settle(as_json: bool) -> None:
     else:
         click.echo("nothing is due")
     if any(effects.failed for effects in done):
-        raise click.exceptions.Exit(1)
+        sys.exit(1)
 
 
 def _effects(effects: dict[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,14 @@ def served(clean_database, monkeypatch):
     """Services over a town of its own with a redraw approved for later; the clock stands a second before."""
     engine = make_engine(clean_database)
     with UnitOfWork(engine) as uow:
-        served_town.put_town(uow)
+        uow.divisions.put_frame(town.division_frame(), town.START)
+        first = uow.redraws.open_draft("social", town.DISTRICT, "automatic", "test", town.START)
+        uow.redraws.put_grids(first, town.grid_frame())
+        uow.redraws.approve(first, "test", town.START, town.START)
+        uow.workers.put_frame(town.worker_frame(count=8), town.START)
+        uow.assignments.put_in_force(
+            served_town.assignment_frame(), network="social", prefix=town.DISTRICT, at=town.START
+        )
         draft = uow.redraws.open_draft("social", town.COMMUNITIES[0], "edited", "planner", town.START)
         uow.redraws.put_grids(draft, town.grid_frame([town.COMMUNITIES[0]], parts=3, first_serial=7))
         uow.redraws.approve(draft, "manager", town.START, FORCE, has_effects=True)
