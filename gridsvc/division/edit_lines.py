@@ -206,6 +206,9 @@ def _around(path: Floats, block: shapely.Polygon, land: shapely.Geometry) -> Flo
     if shapely.intersects(block, ends).any():
         return path
     crossings = shapely.points(shapely.get_coordinates(shapely.intersection(drawn, ring)))
+    if len(crossings) < 2:
+        # led around another block before, it passes this one too
+        return path
     places = shapely.line_locate_point(drawn, crossings)
     enters, leaves = float(places.min()), float(places.max())
     along = shapely.line_locate_point(ring, shapely.line_interpolate_point(drawn, [enters, leaves]))

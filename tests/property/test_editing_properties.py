@@ -69,7 +69,7 @@ class Editing(RuleBasedStateMachine):
         try:
             self.grids, change = operation(before, *arguments, **options)
         except GridsvcError as error:
-            event(f"{name}: {type(error).__name__}")
+            event(f"{name}: {type(error).__name__} {error.details.get('check', '')}")
             assert error.hint or error.details
             return
         event(f"{name}: done")
