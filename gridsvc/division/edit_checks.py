@@ -109,7 +109,7 @@ def _check_contiguous(before: EditableGrids, after: EditableGrids, ref: GridRef)
             f"The {ref.kind} grid {ref.code} would fall apart into {len(shape.geoms)} parts.",
             hint="Draw the edit so that every grid stays in one piece.",
             check="contiguity",
-            code_=ref.code,
+            grid=ref.code,
         )
 
 

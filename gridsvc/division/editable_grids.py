@@ -123,7 +123,7 @@ class EditableGrids:
         if len(found):
             return found
         if ref in self.retired:
-            raise ConflictError(f"The {ref.kind} grid {ref.code} was retired by an earlier step.", code_=ref.code)
+            raise ConflictError(f"The {ref.kind} grid {ref.code} was retired by an earlier step.", grid=ref.code)
         raise NotFoundError(
             f"There is no {ref.kind} grid {ref.code} among the grids edited.",
             hint="Use the code of a grid of this draft.",
