@@ -65,13 +65,15 @@ class Cut:
         return faces[np.lexsort((-y, x))]
 
 
-def cut_by(polygons: Geometries, path: Floats, epsg: int, node_m: float) -> Cut:
-    """Return a coverage cut by a path.
+def cut_by(polygons: Geometries, targets: Integers, path: Floats, epsg: int, node_m: float) -> Cut:
+    """Return a coverage in which some polygons are cut by a path; what the path does elsewhere is ignored.
 
     Parameters
     ----------
     polygons
         An exact coverage: identical vertices on shared borders. CRS: ``epsg``, metric.
+    targets
+        Positions of the polygons to be cut. Their neighbours get the new vertices too.
     path
         Shape: (n, 2). May run along borders, and beyond the coverage.
     node_m
@@ -83,7 +85,8 @@ def cut_by(polygons: Geometries, path: Floats, epsg: int, node_m: float) -> Cut:
         When path and borders are so entangled that they do not settle.
     """
     table = EdgeTable.of(polygons)
-    beside = np.flatnonzero(_beside(table.ends, path, 1.0))
+    is_border = np.isin(table.left, targets) | np.isin(table.right, targets)
+    beside = np.flatnonzero(is_border & _beside(table.ends, path, 1.0))
     noding = _Noding(table.ends[beside], path, epsg, node_m)
     noding.settle()
     gaining: set[int] = set()

@@ -23,8 +23,8 @@ UNIT, GOVERNANCE = "unit", "governance"
 Texts = NDArray[np.object_]
 # kind, community code, how many -> that many codes never given before
 FreeCodes = Callable[[str, str, int], Sequence[str]]
-# land that differs by less than this has the same shape: a vertex inserted in a straight border
-_SAME_LAND_M2 = 0.01
+# borders nearer to each other than this are the same: a vertex put into a straight border moves it by less than 0.1 mm
+_SAME_BORDER_M = 5e-4
 
 
 class GridRef(NamedTuple):
@@ -307,9 +307,9 @@ def describe(
     reshaped: list[GridRef] = []
     gained: list[GridRef] = []
     for ref in old & new:
-        difference = _difference(before, after, ref)
-        if difference is not None:
-            (reshaped if difference >= _SAME_LAND_M2 else gained).append(ref)
+        moved_m = _border_moved_m(before, after, ref)
+        if moved_m is not None:
+            (reshaped if moved_m >= _SAME_BORDER_M else gained).append(ref)
     parent_of = dict(zip(before.codes, before.parents, strict=True))
     regrouped = [
         GridRef(UNIT, code)
@@ -328,15 +328,15 @@ def describe(
     )
 
 
-def _difference(before: EditableGrids, after: EditableGrids, ref: GridRef) -> float | None:
-    """Return how much land differs, in m2; None when not even a vertex does."""
+def _border_moved_m(before: EditableGrids, after: EditableGrids, ref: GridRef) -> float | None:
+    """Return how far the border of a grid moved; None when not even a vertex of it is new."""
     was, now = before.units[before.members(ref)], after.units[after.members(ref)]
     if len(was) == len(now) and all(a is b for a, b in zip(was, now, strict=True)):
         return None
     old, new = united(was), united(now)
     if _same_vertices(old, new):
         return None
-    return float(shapely.symmetric_difference(old, new).area)
+    return float(shapely.hausdorff_distance(shapely.boundary(old), shapely.boundary(new)))
 
 
 def _same_vertices(first: shapely.Geometry, second: shapely.Geometry) -> bool:

@@ -135,7 +135,7 @@ def split(
     drawn = led_to_border(snapped_line(grids, line, rules), land, rules, grids.ground.epsg)
     if not along_units or ref.kind == UNIT:
         drawn = kept_clear(grids, drawn, land, rules, around_buildings=around_buildings)
-    cut = cut_by(grids.units, drawn.path, grids.ground.epsg, rules.node_m)
+    cut = cut_by(grids.units, members, drawn.path, grids.ground.epsg, rules.node_m)
     pieces = _Pieces.of(grids, cut, members)
     side = _sides(pieces, cut, ref)
     fresh = _Fresh(grids, free_codes, grids.community(ref))
@@ -249,7 +249,7 @@ def move_border(
     land = united(grids.units[np.concatenate([a, b])])
     drawn = _between_border_points(grids, snapped_line(grids, line, rules), shared_edges(grids.units, a, b), rules)
     drawn = kept_clear(grids, drawn, land, rules, around_buildings=around_buildings)
-    cut = cut_by(grids.units, drawn.path, grids.ground.epsg, rules.node_m)
+    cut = cut_by(grids.units, np.concatenate([a, b]), drawn.path, grids.ground.epsg, rules.node_m)
     _require_within(grids, cut, np.concatenate([a, b]), rules)
     curve = _closed_curve(shared_edges(cut.polygons, a, b), cut.path, first, second)
     pieces = _Pieces.of(grids, cut, np.concatenate([a, b]))
@@ -447,7 +447,7 @@ def _standing_in(grids: EditableGrids, building: str) -> tuple[int, int]:
 def _with_plot(grids: EditableGrids, plot: shapely.Polygon, source: int, to: GridRef, rules: EditRules) -> Edited:
     """Return the grids with a plot of one unit grid handed to the unit grid of ``to`` that shares most border with it."""
     path = on_lattice(shapely.get_coordinates(plot.exterior), grids.ground.epsg)
-    cut = cut_by(grids.units, path, grids.ground.epsg, rules.node_m)
+    cut = cut_by(grids.units, np.array([source]), path, grids.ground.epsg, rules.node_m)
     pieces = _Pieces.of(grids, cut, np.array([source]))
     inner = shapely.get_coordinates(shapely.point_on_surface(pieces.shapes))
     moves = is_inside_curve(inner, path[:-1])

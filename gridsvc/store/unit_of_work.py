@@ -20,6 +20,7 @@ from gridsvc.store.facilities import FacilityRepository
 from gridsvc.store.grids import GridRepository
 from gridsvc.store.imports import ImportRepository
 from gridsvc.store.lineage import LineageRepository
+from gridsvc.store.redraw_steps import RedrawStepRepository
 from gridsvc.store.redraws import RedrawRepository
 from gridsvc.store.reports import ReportRepository
 from gridsvc.store.residences import ResidenceRepository
@@ -106,6 +107,11 @@ class UnitOfWork:
     def redraws(self) -> RedrawRepository:
         """Drafts of grids and what became of them."""
         return RedrawRepository(self.connection, self.scope)
+
+    @cached_property
+    def redraw_steps(self) -> RedrawStepRepository:
+        """Steps of editing drafts by hand."""
+        return RedrawStepRepository(self.connection, self.scope)
 
     @cached_property
     def lineage(self) -> LineageRepository:

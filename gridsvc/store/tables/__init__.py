@@ -14,6 +14,7 @@ from gridsvc.store.tables.divisions import divisions
 from gridsvc.store.tables.facilities import facilities, facility_kinds
 from gridsvc.store.tables.grids import grid_lineage, grids, networks, redraw_grids, redraws
 from gridsvc.store.tables.imports import imports
+from gridsvc.store.tables.redraw_steps import redraw_steps
 from gridsvc.store.tables.residences import residences
 from gridsvc.store.tables.workforce import assignments, worker_kinds, workers
 
@@ -37,6 +38,7 @@ __all__ = [
     "metadata",
     "networks",
     "redraw_grids",
+    "redraw_steps",
     "redraws",
     "report_receipts",
     "reports",

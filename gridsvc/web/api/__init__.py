@@ -1,6 +1,17 @@
 """JSON and GeoJSON under /api/v1. One module per subject: pydantic models, then endpoints that parse, call one service, answer."""
 
-from gridsvc.web.api import circle, divisions, facilities, grids, locate, redraws, reference, reports, workforce
+from gridsvc.web.api import (
+    circle,
+    divisions,
+    facilities,
+    grids,
+    locate,
+    redraw_edits,
+    redraws,
+    reference,
+    reports,
+    workforce,
+)
 
 BLUEPRINTS = [
     (reports.reports, reports.endpoints),
@@ -8,6 +19,7 @@ BLUEPRINTS = [
     (divisions.divisions, divisions.endpoints),
     (grids.grids, grids.endpoints),
     (redraws.redraws, redraws.endpoints),
+    (redraw_edits.redraw_edits, redraw_edits.endpoints),
     (workforce.workforce, workforce.endpoints),
     (facilities.facilities, facilities.endpoints),
     (circle.circle, circle.endpoints),
