@@ -336,7 +336,9 @@ def _border_moved_m(before: EditableGrids, after: EditableGrids, ref: GridRef) -
     old, new = united(was), united(now)
     if _same_vertices(old, new):
         return None
-    return float(shapely.hausdorff_distance(shapely.boundary(old), shapely.boundary(new)))
+    # the distance looks at vertices only; land bounded by the same vertices otherwise joined shows in the area
+    mean_m = shapely.symmetric_difference(old, new).area / old.length
+    return max(float(shapely.hausdorff_distance(shapely.boundary(old), shapely.boundary(new))), mean_m * 5)
 
 
 def _same_vertices(first: shapely.Geometry, second: shapely.Geometry) -> bool:

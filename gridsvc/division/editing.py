@@ -3,19 +3,18 @@
 Every operation returns new grids and what changed, or refuses and changes nothing. Neighbours across a border get the new
 vertices too. Codes: after a split the part with most households keeps the code (with most land where nobody lives; the westernmost
 of equals), the other parts get new codes, numbered west to east then north to south; a merged grid keeps the code of its largest part
-(the lowest code of equals); a grid with a new border keeps its code. A retired code is never given again.
+(the lowest code of those equal to 1 m2); a grid with a new border keeps its code. A retired code is never given again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import shapely
 
 from gridsvc.division.communities import Floats, Geometries, Integers
-from gridsvc.division.dividing import west_to_east
 from gridsvc.division.edit_checks import checked_edit, is_too_small
 from gridsvc.division.edit_cuts import (
     Cut,
@@ -28,6 +27,7 @@ from gridsvc.division.edit_cuts import (
     way_between,
 )
 from gridsvc.division.edit_lines import DrawnLine, kept_clear, led_to_border, nearest_on, snapped_line
+from gridsvc.division.edit_rows import Fresh, Pieces, Row, governance_codes, kept_rows, rebuilt, row_like, unit_rows
 from gridsvc.division.editable_grids import (
     GOVERNANCE,
     UNIT,
@@ -38,14 +38,12 @@ from gridsvc.division.editable_grids import (
     GridRef,
     SnappedVertex,
     on_lattice,
-    piece_counts,
     place_of,
     require_path,
     united,
 )
 from gridsvc.division.plots import attached, plots
 from gridsvc.errors import (
-    CodeDuplicateError,
     ConflictError,
     GeometryError,
     GridsvcError,
@@ -54,45 +52,6 @@ from gridsvc.errors import (
 )
 
 Edited = tuple[EditableGrids, GridChange]
-
-
-@dataclass(frozen=True, slots=True)
-class _Pieces:
-    """The unit grids of the grids being edited, cut. ``owner`` is the position of the unit grid each piece comes from."""
-
-    shapes: Geometries
-    owner: Integers
-    counts: Integers
-
-    @classmethod
-    def of(cls, grids: EditableGrids, cut: Cut, members: Integers) -> _Pieces:
-        shapes = [cut.pieces(int(member)) for member in members]
-        owner = np.repeat(members, [len(pieces) for pieces in shapes])
-        counts = [
-            piece_counts(grids, int(member), pieces) if len(pieces) > 1 else grids.counts[member][None, :]
-            for member, pieces in zip(members, shapes, strict=True)
-        ]
-        return cls(np.concatenate(shapes), owner, np.concatenate(counts))
-
-    @property
-    def is_main(self) -> np.ndarray:
-        """Return which piece is the largest of its unit grid."""
-        main = np.zeros(len(self.shapes), dtype=bool)
-        areas = shapely.area(self.shapes)
-        for unit in np.unique(self.owner):
-            own = np.flatnonzero(self.owner == unit)
-            main[own[areas[own].argmax()]] = True
-        return main
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A unit grid to be: its pieces (positions), code, governance grid and community."""
-
-    pieces: Integers
-    code: str
-    parent: str | None
-    community: str
 
 
 def split(
@@ -136,20 +95,20 @@ def split(
     if not along_units or ref.kind == UNIT:
         drawn = kept_clear(grids, drawn, land, rules, around_buildings=around_buildings)
     cut = cut_by(grids.units, members, drawn.path, grids.ground.epsg, rules.node_m)
-    pieces = _Pieces.of(grids, cut, members)
+    pieces = Pieces.of(grids, cut, members)
     side = _sides(pieces, cut, ref)
-    fresh = _Fresh(grids, free_codes, grids.community(ref))
+    fresh = Fresh(grids, free_codes, grids.community(ref))
     if ref.kind == UNIT:
-        rows = _unit_rows(grids, pieces, np.arange(len(pieces.shapes)), fresh)
+        rows = unit_rows(grids, pieces, np.arange(len(pieces.shapes)), fresh)
     elif along_units:
         pieces, side = _whole_units(grids, pieces, side, ref)
-        rows = _kept_rows(grids, pieces, _governance_codes(pieces, side, ref, fresh))
+        rows = kept_rows(grids, pieces, governance_codes(pieces, side, ref, fresh))
         cut = replace(cut, polygons=grids.units)
     else:
         small = np.array([is_too_small(shape, rules) for shape in pieces.shapes], dtype=bool)
         into = joined_fragments(pieces.shapes, side, small & ~pieces.is_main)
-        rows = _unit_rows(grids, pieces, into, fresh, _governance_codes(pieces, side, ref, fresh))
-    return checked_edit("split", grids, _rebuilt(grids, cut.polygons, pieces, rows), rules, snapped=drawn.snapped)
+        rows = unit_rows(grids, pieces, into, fresh, governance_codes(pieces, side, ref, fresh))
+    return checked_edit("split", grids, rebuilt(grids, cut.polygons, pieces, rows), rules, snapped=drawn.snapped)
 
 
 def merge(grids: EditableGrids, refs: Sequence[GridRef], *, rules: EditRules | None = None) -> Edited:
@@ -173,17 +132,17 @@ def merge(grids: EditableGrids, refs: Sequence[GridRef], *, rules: EditRules | N
     members = [grids.members(ref) for ref in chosen]
     _require_one_owner(grids, chosen, members)
     positions = np.concatenate(members)
-    areas = [float(shapely.area(grids.units[own]).sum()) for own in members]
+    areas = [round(float(shapely.area(grids.units[own]).sum())) for own in members]
     kept = chosen[int(np.argmax(areas))]
     label = np.repeat(np.arange(len(members)), [len(own) for own in members])
     _require_together(grids, chosen, positions, label)
-    pieces = _Pieces(grids.units[positions], positions, grids.counts[positions])
+    pieces = Pieces(grids.units[positions], positions, grids.counts[positions])
     if kept.kind == GOVERNANCE:
-        rows = _kept_rows(grids, pieces, [kept.code] * len(positions))
+        rows = kept_rows(grids, pieces, [kept.code] * len(positions))
     else:
         first = positions[0]
-        rows = [_Row(np.arange(len(positions)), kept.code, grids.parents[first], grids.communities[first])]
-    return checked_edit("merge", grids, _rebuilt(grids, grids.units, pieces, rows), rules)
+        rows = [Row(np.arange(len(positions)), kept.code, grids.parents[first], grids.communities[first])]
+    return checked_edit("merge", grids, rebuilt(grids, grids.units, pieces, rows), rules)
 
 
 def _require_one_owner(grids: EditableGrids, refs: list[GridRef], members: list[Integers]) -> None:
@@ -252,7 +211,7 @@ def move_border(
     cut = cut_by(grids.units, np.concatenate([a, b]), drawn.path, grids.ground.epsg, rules.node_m)
     _require_within(grids, cut, np.concatenate([a, b]), rules)
     curve = _closed_curve(shared_edges(cut.polygons, a, b), cut.path, first, second)
-    pieces = _Pieces.of(grids, cut, np.concatenate([a, b]))
+    pieces = Pieces.of(grids, cut, np.concatenate([a, b]))
     inner = shapely.get_coordinates(shapely.point_on_surface(pieces.shapes))
     was_second = np.isin(pieces.owner, b)
     is_second = was_second ^ is_inside_curve(inner, curve)
@@ -260,10 +219,10 @@ def move_border(
         if not left.any():
             raise ConflictError(f"The {ref.kind} grid {ref.code} would vanish.", hint="Merge the two grids instead.")
     if first.kind == UNIT:
-        rows = [_row_like(grids, np.flatnonzero(is_second == side), int(own[0])) for side, own in ((0, a), (1, b))]
+        rows = [row_like(grids, np.flatnonzero(is_second == side), int(own[0])) for side, own in ((0, a), (1, b))]
     else:
         rows = _rows_changing_hands(grids, pieces, was_second, is_second, (first.code, second.code))
-    after = _rebuilt(grids, cut.polygons, pieces, rows)
+    after = rebuilt(grids, cut.polygons, pieces, rows)
     return checked_edit("move-border", grids, after, rules, snapped=drawn.snapped)
 
 
@@ -333,12 +292,14 @@ def _closed_curve(border: Floats, path: Floats, first: GridRef, second: GridRef)
             hint="Begin and end on the same stretch of the shared border, at two different points.",
         )
     curves = [np.vstack([way[:-1], path[:0:-1]]) for way in ways]
+    if min(len(curve) for curve in curves) < 3:
+        raise ConflictError("The line is the border that is there.", hint="Draw the line away from it.")
     return min(curves, key=lambda curve: abs(shapely.Polygon(curve).area))
 
 
 def _rows_changing_hands(
-    grids: EditableGrids, pieces: _Pieces, was_second: np.ndarray, is_second: np.ndarray, codes: tuple[str, str]
-) -> list[_Row]:
+    grids: EditableGrids, pieces: Pieces, was_second: np.ndarray, is_second: np.ndarray, codes: tuple[str, str]
+) -> list[Row]:
     """Return the unit grids of two governance grids after land changed hands; see `move_border`."""
     main = np.zeros(len(pieces.shapes), dtype=bool)
     areas = shapely.area(pieces.shapes)
@@ -357,7 +318,7 @@ def _rows_changing_hands(
         )
     return [
         replace(
-            _row_like(grids, np.flatnonzero(into == base), int(pieces.owner[base])), parent=codes[int(is_second[base])]
+            row_like(grids, np.flatnonzero(into == base), int(pieces.owner[base])), parent=codes[int(is_second[base])]
         )
         for base in np.flatnonzero(main)
     ]
@@ -448,7 +409,7 @@ def _with_plot(grids: EditableGrids, plot: shapely.Polygon, source: int, to: Gri
     """Return the grids with a plot of one unit grid handed to the unit grid of ``to`` that shares most border with it."""
     path = on_lattice(shapely.get_coordinates(plot.exterior), grids.ground.epsg)
     cut = cut_by(grids.units, np.array([source]), path, grids.ground.epsg, rules.node_m)
-    pieces = _Pieces.of(grids, cut, np.array([source]))
+    pieces = Pieces.of(grids, cut, np.array([source]))
     inner = shapely.get_coordinates(shapely.point_on_surface(pieces.shapes))
     moves = is_inside_curve(inner, path[:-1])
     if moves.all():
@@ -460,12 +421,12 @@ def _with_plot(grids: EditableGrids, plot: shapely.Polygon, source: int, to: Gri
     if max(shared_m) < rules.touch_m:
         raise ConflictError("The land around the building does not touch the receiving grid.")
     shapes = np.append(pieces.shapes, [cut.polygons[receiver]])
-    both = _Pieces(
+    both = Pieces(
         shapes, np.append(pieces.owner, receiver), np.vstack([pieces.counts, grids.counts[receiver][None, :]])
     )
     goes = np.append(moves, True)
-    rows = [_row_like(grids, np.flatnonzero(~goes), source), _row_like(grids, np.flatnonzero(goes), int(receiver))]
-    return checked_edit("move-building", grids, _rebuilt(grids, cut.polygons, both, rows), rules)
+    rows = [row_like(grids, np.flatnonzero(~goes), source), row_like(grids, np.flatnonzero(goes), int(receiver))]
+    return checked_edit("move-building", grids, rebuilt(grids, cut.polygons, both, rows), rules)
 
 
 def _shared_m(taken: Geometries, receiver: shapely.Geometry) -> float:
@@ -506,7 +467,7 @@ def move_unit(grids: EditableGrids, unit: GridRef, to: GridRef, *, rules: EditRu
     return checked_edit("move-unit", grids, replace(grids, parents=parents), rules)
 
 
-def _sides(pieces: _Pieces, cut: Cut, ref: GridRef) -> Integers:
+def _sides(pieces: Pieces, cut: Cut, ref: GridRef) -> Integers:
     """Return the side of the line each piece is on, numbered from 0.
 
     Parts of a grid in several parts that the line does not touch stay with the side that has most households.
@@ -538,7 +499,7 @@ def _has_edge(shapes: Geometries, edges: Floats) -> np.ndarray:
     return found
 
 
-def _whole_units(grids: EditableGrids, pieces: _Pieces, side: Integers, ref: GridRef) -> tuple[_Pieces, Integers]:
+def _whole_units(grids: EditableGrids, pieces: Pieces, side: Integers, ref: GridRef) -> tuple[Pieces, Integers]:
     """Return the unit grids uncut, each on the side that holds most of its land."""
     units = np.unique(pieces.owner)
     areas = shapely.area(pieces.shapes)
@@ -549,97 +510,4 @@ def _whole_units(grids: EditableGrids, pieces: _Pieces, side: Integers, ref: Gri
             f"No whole unit grid of {ref.code} lies mostly on the other side of the line.",
             hint="Draw the line deeper into the grid, or let it cut unit grids.",
         )
-    return _Pieces(grids.units[units], units, grids.counts[units]), sides
-
-
-class _Fresh:
-    """New codes for one community, never one that was used."""
-
-    def __init__(self, grids: EditableGrids, free_codes: FreeCodes, community: str) -> None:
-        self.known = grids.refs() | grids.retired
-        self.free_codes, self.community = free_codes, community
-
-    def codes(self, kind: str, count: int) -> list[str]:
-        if count == 0:
-            return []
-        given = list(self.free_codes(kind, self.community, count))
-        again = [code for code in given if GridRef(kind, code) in self.known]
-        if again or len(set(given)) < count:
-            raise CodeDuplicateError(
-                f"{len(set(given) - set(again))} free codes were given where {count} are needed"
-                + (f"; {again[0]} was used before." if again else "."),
-                hint="Give codes that were never used, retired ones included.",
-            )
-        return given
-
-
-def _keeper(households: Integers, areas: Floats) -> int:
-    """Return which part keeps the code: most households, then most land, then the first (parts are ordered west to east)."""
-    return int(np.lexsort((np.arange(len(areas)), -np.asarray(areas), -np.asarray(households)))[0])
-
-
-def _governance_codes(pieces: _Pieces, side: Integers, ref: GridRef, fresh: _Fresh) -> list[str]:
-    """Return the governance code of each piece after a split into the given sides."""
-    lands = np.empty(int(side.max()) + 1, dtype=object)
-    lands[:] = [shapely.union_all(pieces.shapes[side == s]) for s in range(len(lands))]
-    households = np.bincount(side, pieces.counts[:, 0])
-    order = west_to_east(lands)
-    keeper = order[_keeper(households[order], shapely.area(lands)[order])]
-    code_of = {int(keeper): ref.code}
-    others = [int(s) for s in order if s != keeper]
-    code_of |= dict(zip(others, fresh.codes(GOVERNANCE, len(others)), strict=True))
-    return [code_of[int(s)] for s in side]
-
-
-def _unit_rows(
-    grids: EditableGrids, pieces: _Pieces, into: Integers, fresh: _Fresh, parents: list[str] | None = None
-) -> list[_Row]:
-    """Return a unit grid for each piece that others were joined into; ``parents`` gives the governance grid of each piece."""
-    bases = np.unique(into)
-    keepers = set()
-    for unit in np.unique(pieces.owner):
-        own = bases[pieces.owner[bases] == unit]
-        keepers.add(int(own[_keeper(pieces.counts[own, 0], shapely.area(pieces.shapes[own]))]))
-    others = np.array([base for base in bases if int(base) not in keepers], dtype=np.int64)
-    order = others[west_to_east(pieces.shapes[others])] if len(others) else others
-    new = dict(zip(order.tolist(), fresh.codes(UNIT, len(order)), strict=True))
-    rows = []
-    for base in bases.tolist():
-        row = _row_like(grids, np.flatnonzero(into == base), int(pieces.owner[base]))
-        row = replace(row, code=new.get(base, row.code))
-        rows.append(row if parents is None else replace(row, parent=parents[base]))
-    return rows
-
-
-def _kept_rows(grids: EditableGrids, pieces: _Pieces, parents: list[str]) -> list[_Row]:
-    """Return the unit grids as they are, in other governance grids."""
-    return [
-        replace(_row_like(grids, np.array([i]), int(owner)), parent=parents[i]) for i, owner in enumerate(pieces.owner)
-    ]
-
-
-def _row_like(grids: EditableGrids, own: Integers, unit: int) -> _Row:
-    return _Row(own, grids.codes[unit], grids.parents[unit], grids.communities[unit])
-
-
-def _rebuilt(grids: EditableGrids, polygons: Geometries, pieces: _Pieces, rows: list[_Row]) -> EditableGrids:
-    """Return the grids with those of ``pieces`` replaced by the rows, ordered by code; the others as in ``polygons``."""
-    kept = np.setdiff1d(np.arange(len(grids.units)), pieces.owner)
-    made = np.empty(len(rows), dtype=object)
-    made[:] = [united(pieces.shapes[row.pieces]) for row in rows]
-    codes = np.append(grids.codes[kept], _texts([row.code for row in rows]))
-    order = np.argsort(codes.astype(str), kind="stable")
-    return replace(
-        grids,
-        codes=codes[order],
-        units=np.append(polygons[kept], made)[order],
-        parents=np.append(grids.parents[kept], _texts([row.parent for row in rows]))[order],
-        communities=np.append(grids.communities[kept], _texts([row.community for row in rows]))[order],
-        counts=np.concatenate([grids.counts[kept], [pieces.counts[row.pieces].sum(axis=0) for row in rows]])[order],
-    )
-
-
-def _texts(values: Sequence[str | None]) -> Geometries:
-    made = np.empty(len(values), dtype=object)
-    made[:] = values
-    return made
+    return Pieces(grids.units[units], units, grids.counts[units]), sides

@@ -1,11 +1,17 @@
 """Editing drafts over HTTP: roles, datum, the answers, refusals as problem documents, undo and redo."""
 
+import json
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 import shapely
 from factories import stored_town as town
 
+from gridsvc.resources import content_dir
+from gridsvc.web.api import redraw_edits as api
+from gridsvc.web.routing import validate
 from tests.web.conftest import NOW
 
 pytestmark = pytest.mark.postgis
@@ -238,3 +244,29 @@ def test_a_decided_draft_is_not_edited(post, open_uow, draft, verb):
     answer = post(verb, bodies.get(verb))
 
     assert (answer.status_code, answer.json["code"]) == (409, "conflict")
+
+
+BODIES = {
+    "redraws:edit": api.OpenBody,
+    "split": api.SplitBody,
+    "merge": api.MergeBody,
+    "move-border": api.MoveBorderBody,
+    "move-building": api.MoveBuildingBody,
+    "move-unit": api.MoveUnitBody,
+}
+
+
+def test_the_examples_of_the_how_to_page_are_bodies_this_server_takes():
+    page = (content_dir("migrations").parent / "docs" / "how-to" / "redraw-edit.md").read_text(encoding="utf-8")
+    shown = re.findall(r"curl \$API/(?:redraws/\$DRAFT:)?(\S+) .*?-d '(\{.*?\})'", page, re.S)
+
+    assert {verb for verb, _ in shown} == set(BODIES)
+    for verb, body in shown:
+        validate(BODIES[verb], json.loads(body), where="body")
+
+
+def test_every_call_is_in_the_interface_page():
+    page = (content_dir("migrations").parent / "docs" / "api.md").read_text(encoding="utf-8")
+    calls = [f"{e.method} /api/v1{e.rule.replace('<', '{').replace('>', '}')}" for e in api.endpoints.declared]
+
+    assert [call for call in calls if f"`{call}`" not in page] == []
