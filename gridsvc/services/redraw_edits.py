@@ -1,7 +1,8 @@
-"""Edit the grids of a draft by hand: open a draft, apply operations, undo and redo them, read the steps.
+"""Edit the grids of a draft by hand: apply operations, undo and redo them, read the steps.
 
-Every step is recorded with the rows it changed as they were and as they became. Nobody works by a draft, so a step never touches
-grids in force; what an approval brings about is another service's matter.
+A draft to edit begins as a copy (`services.redraw_drafting.draft_copy`) or any other way. Every step is recorded with the rows it
+changed as they were and as they became. Nobody works by a draft, so a step never touches grids in force; what an approval brings about
+is the matter of `services.redraws`.
 """
 
 from __future__ import annotations
@@ -13,19 +14,16 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
-import pandas as pd
 import shapely
 
 from gridsvc.division.editable_grids import EditRules, GridChange, GridRef, SnappedVertex
 from gridsvc.division.editing import Edited, merge, move_border, move_building, move_unit, split
-from gridsvc.errors import ConflictError, NotFoundError, RequestInvalidError
+from gridsvc.errors import ConflictError, RequestInvalidError
 from gridsvc.geo.datums import check_lonlat, convert
 from gridsvc.geo.grid_codes import format, number_west_to_east, parse
-from gridsvc.geo.projections import STORAGE_EPSG, to_metric, to_storage
+from gridsvc.geo.projections import to_metric, to_storage
 from gridsvc.services.redraw_edit_rows import EditedDraft, rows_changed
 from gridsvc.store.unit_of_work import UnitOfWork
-
-NETWORKS = ("urban", "social")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,45 +45,6 @@ class EditStep:
     gained_vertices: list[dict[str, str]]
     snapped: list[dict[str, Any]]
     grids: gpd.GeoDataFrame
-
-
-def open_edit(
-    uow: UnitOfWork,
-    division_code: str,
-    *,
-    by: str,
-    at: datetime,
-    reason: str = "",
-    networks: Sequence[str] = NETWORKS,
-) -> str:
-    """Open a draft that holds a copy of the grids in force under ``division_code`` and return its id; the caller commits.
-
-    Parameters
-    ----------
-    division_code
-        A community, or a street office or district whose communities are edited together.
-    networks
-        Those without grids there are left out.
-
-    Raises
-    ------
-    NotFoundError
-        When no grid of these networks is in force there (in this scope).
-    """
-    based_on = uow.redraws.last_approval()
-    held = {network: uow.grids.list(network, prefix=division_code, at=at) for network in networks}
-    held = {network: frame for network, frame in held.items() if len(frame)}
-    if not held:
-        raise NotFoundError(
-            f"No grids of {' or '.join(networks)} are in force under {division_code}.",
-            hint="Divide it first: gridsvc divide CODE; or import grids.",
-        )
-    redraw_id = uow.redraws.open_draft(
-        list(held), division_code, "edited", by, at, reason or f"edit {division_code}", based_on=based_on
-    )
-    copied = pd.concat([frame.drop(columns=["redraw_id", "valid_from", "valid_to"]) for frame in held.values()])
-    uow.redraws.put_grids(redraw_id, gpd.GeoDataFrame(copied, geometry="geometry", crs=f"EPSG:{STORAGE_EPSG}"))
-    return redraw_id
 
 
 class DraftEditor:
@@ -271,7 +230,6 @@ class DraftEditor:
         def free(kind: str, community: str, wanted: int) -> list[str]:
             network = draft.network_of[kind]
             used = self.uow.grids.used_codes(network, [community])
-            used |= self.uow.redraw_steps.used_codes(network, [community])
             serials = number_west_to_east(np.arange(wanted), np.zeros(wanted), [parse(code).serial for code in used])
             return [format(community, int(serial)) for serial in serials]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
-from sqlalchemy import String, column, delete, insert, select, text, tuple_, update
+from sqlalchemy import delete, insert, select, tuple_, update
 
 from gridsvc.errors import ConflictError
 from gridsvc.store.bulk import copy_frame
@@ -61,15 +61,6 @@ class RedrawStepRepository(Repository):
         )
         row = self.connection.execute(statement).one()
         return _frame(row.grids_before), _frame(row.grids_after)
-
-    def used_codes(self, network: str, community_codes: Iterable[str]) -> set[str]:
-        """Return every code that a step of any draft ever gave in these communities, undone and retired ones included."""
-        statement = text(
-            "SELECT DISTINCT held.grid ->> 'code' AS code FROM redraw_steps, jsonb_array_elements(grids_after) AS held (grid)"
-            " WHERE held.grid ->> 'network' = :network AND held.grid ->> 'community_code' = ANY(:communities)"
-        ).columns(column("code", String))
-        bound = {"network": network, "communities": [str(code) for code in community_codes]}
-        return set(self.connection.scalars(statement, bound))
 
     def add(
         self,

@@ -10,7 +10,9 @@ from gridsvc.errors import ConflictError, GeometryError, NotFoundError, Partitio
 from gridsvc.geo.partitions import check_partition, is_exact
 from gridsvc.geo.projections import to_metric
 from gridsvc.services.dividing import divide
-from gridsvc.services.redraw_edits import DraftEditor, list_steps, open_edit
+from gridsvc.services.redraw_drafting import draft_copy
+from gridsvc.services.redraw_edits import DraftEditor, list_steps
+from gridsvc.services.redraws import approve_redraw
 from tests.factories.undivided_district import DISTRICT, EPSG, codes, put_district
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -29,7 +31,7 @@ def divided(uow):
 
 @pytest.fixture
 def draft(divided):
-    return open_edit(divided, COMMUNITY, by="planner", at=LATER)
+    return draft_copy(divided, COMMUNITY, by="planner", now=LATER)
 
 
 def editor(uow, draft, **options):
@@ -78,13 +80,6 @@ def test_a_draft_to_edit_copies_what_is_in_force(divided, draft):
     assert shapely.equals_exact(copied.geometry.to_numpy(), held.geometry.to_numpy()).all()
     assert divided.redraws.get(draft)["origin"] == "edited"
     check_exact(divided, draft)
-
-
-def test_nothing_to_edit_is_refused(uow):
-    put_district(uow, AT, rows=1)
-
-    with pytest.raises(NotFoundError, match="No grids of urban or social"):
-        open_edit(uow, COMMUNITY, by="planner", at=LATER)
 
 
 def test_every_operation_leaves_the_stored_draft_exact(divided, draft):
@@ -152,7 +147,7 @@ def test_a_code_of_an_undone_step_is_not_given_again(divided, draft):
 
 
 def test_two_drafts_of_one_community_do_not_share_new_codes(divided, draft):
-    other = open_edit(divided, COMMUNITY, by="somebody", at=LATER)
+    other = draft_copy(divided, COMMUNITY, by="somebody", now=LATER)
     units = of(divided, draft, "urban")
     line = across(units, units["code"][0])
     here, there = (
@@ -228,7 +223,7 @@ def test_a_draft_outside_the_scope_is_not_there(divided, draft, open_uow):
 
 
 def test_neighbouring_communities_of_one_draft_share_new_vertices(divided):
-    draft = open_edit(divided, DISTRICT, by="planner", at=LATER)
+    draft = draft_copy(divided, DISTRICT, by="planner", now=LATER)
     units = of(divided, draft, "urban")
     beyond = units[units["community_code"] == NEIGHBOUR]
     own = units[units["community_code"] == COMMUNITY]
@@ -246,13 +241,17 @@ def test_neighbouring_communities_of_one_draft_share_new_vertices(divided):
     assert is_exact(of(divided, draft, "social").geometry.to_numpy())
 
 
-def test_an_edited_draft_is_put_in_force_like_any_other(divided, draft):
-    units = of(divided, draft, "urban")
+def test_an_edited_draft_passes_its_checks_and_is_approved_by_another_person(divided, draft):
+    units, social = of(divided, draft, "urban"), of(divided, draft, "social")
     step = editor(divided, draft).split(
-        "urban", units["code"][0], across(units, units["code"][0]), "cgcs2000", around_buildings=True
+        "social", social["code"][0], across(social, social["code"][0]), "cgcs2000", around_buildings=True
     )
-    divided.redraws.approve(draft, "manager", LATER, LATER)
+    first_that_works(divided, draft)
 
-    held = divided.grids.list("urban", COMMUNITY, LATER)
-    assert {g["code"] for g in step.new} <= set(held["code"])
+    approve_redraw(divided, draft, by="manager", now=LATER)
+
+    held = divided.grids.list("social", COMMUNITY, LATER)
+    assert {g["code"] for g in step.new if g["network"] == "social"} <= set(held["code"])
     assert divided.grids.list("urban", COMMUNITY, AT)["code"].tolist() == units["code"].tolist()
+    everywhere = divided.grids.list("urban", DISTRICT, LATER)
+    assert is_exact(everywhere.geometry.to_numpy())

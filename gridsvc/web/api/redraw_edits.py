@@ -11,6 +11,7 @@ from flask import Blueprint, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from gridsvc.services import redraw_edits as editing
+from gridsvc.services.redraw_drafting import draft_copy
 from gridsvc.web.api.geojson import Feature
 from gridsvc.web.callers import caller, now, open_uow
 from gridsvc.web.json_bodies import json_answer
@@ -218,7 +219,7 @@ def _declared(summary: str, **more: Any) -> dict[str, Any]:
 def open_edit(body: OpenBody) -> Response:
     """Open a draft with the unit grids and governance grids in force under a division, to be edited by hand."""
     with open_uow() as uow:
-        redraw_id = editing.open_edit(uow, body.division_code, by=caller().login, at=now(), reason=body.reason)
+        redraw_id = draft_copy(uow, body.division_code, by=caller().login, now=now(), reason=body.reason)
         uow.commit()
     return json_answer({"redraw_id": str(redraw_id)}, status=201)
 
