@@ -11,6 +11,7 @@ from factories import stored_town as town
 
 from gridsvc.resources import content_dir
 from gridsvc.web.api import redraw_edits as api
+from gridsvc.web.api.redraws import DraftBody
 from gridsvc.web.routing import validate
 from tests.web.conftest import NOW
 
@@ -77,7 +78,7 @@ def test_a_split_answers_what_changed_with_the_grids_as_geojson(post):
     changes = answer.json["changes"]
     assert changes["reshaped"] == [{"network": "urban", "code": unit(1)}]
     assert [grid["network"] for grid in changes["new"]] == ["urban"]
-    features = {f["properties"]["network"] + f["id"]: f for f in answer.json["grids"]["features"]}
+    features = {f["properties"]["network"] + f["properties"]["code"]: f for f in answer.json["grids"]["features"]}
     assert f"urban{unit(1)}" in features
     assert features[f"urban{unit(1)}"]["properties"]["parent_code"] == unit(1)
     parts = [shapely.geometry.shape(f["geometry"]) for key, f in features.items() if key.startswith("urban")]
@@ -102,7 +103,11 @@ def test_a_line_in_another_datum_is_shifted_first(post):
     shifted = post("split", split_body(datum="gcj02", line=[[WEST - 0.002, height], [EAST, height]]))
 
     assert shifted.status_code == 200, shifted.text
-    parts = {f["id"]: f["geometry"] for f in shifted.json["grids"]["features"] if f["properties"]["network"] == "urban"}
+    parts = {
+        f["properties"]["code"]: f["geometry"]
+        for f in shifted.json["grids"]["features"]
+        if f["properties"]["network"] == "urban"
+    }
     tops = [shapely.geometry.shape(parts[grid["code"]]).bounds for grid in shifted.json["changes"]["new"]]
     edges = {round(v, 6) for bounds in tops for v in (bounds[1], bounds[3])} - {round(SOUTH, 6), round(NORTH, 6)}
     assert edges and all(abs(edge - height) > 0.001 for edge in edges)
@@ -197,12 +202,11 @@ def test_an_edit_after_a_step_not_seen_is_a_conflict(post):
     assert "somebody else" in answer.json["detail"]
 
 
-def test_a_draft_is_opened_from_what_is_in_force(town_client, planner):
-    opened = town_client.post("/api/v1/redraws:edit", json={"division_code": COMMUNITY}, headers=planner)
-    nowhere = town_client.post("/api/v1/redraws:edit", json={"division_code": "420103009009"}, headers=planner)
+def test_a_draft_whose_grids_do_not_nest_is_not_edited(town_client, planner):
+    body = {"division_code": COMMUNITY, "origin": "edited"}
+    opened = town_client.post("/api/v1/redraws", json=body, headers=planner)
 
     assert opened.status_code == 201, opened.text
-    assert nowhere.status_code == 404
     # the unit grids of this town name no governance grids
     merge = {"network": "urban", "codes": [unit(1), unit(2)]}
     answer = town_client.post(f"/api/v1/redraws/{opened.json['redraw_id']}:merge", json=merge, headers=planner)
@@ -247,7 +251,7 @@ def test_a_decided_draft_is_not_edited(post, open_uow, draft, verb):
 
 
 BODIES = {
-    "redraws:edit": api.OpenBody,
+    "redraws": DraftBody,
     "split": api.SplitBody,
     "merge": api.MergeBody,
     "move-border": api.MoveBorderBody,
@@ -267,6 +271,6 @@ def test_the_examples_of_the_how_to_page_are_bodies_this_server_takes():
 
 def test_every_call_is_in_the_interface_page():
     page = (content_dir("migrations").parent / "docs" / "api.md").read_text(encoding="utf-8")
-    calls = [f"{e.method} /api/v1{e.rule.replace('<', '{').replace('>', '}')}" for e in api.endpoints.declared]
+    calls = [f"{e.method} /api/v1{e.rule.replace('<uuid:redraw_id>', '{id}')}" for e in api.endpoints.declared]
 
     assert [call for call in calls if f"`{call}`" not in page] == []

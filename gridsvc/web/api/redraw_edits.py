@@ -6,13 +6,13 @@ import json
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from flask import Blueprint, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from gridsvc.services import redraw_edits as editing
-from gridsvc.services.redraw_drafting import draft_copy
-from gridsvc.web.api.geojson import Feature
+from gridsvc.web.api.redraws import DRAFTERS, RedrawGrids
 from gridsvc.web.callers import caller, now, open_uow
 from gridsvc.web.json_bodies import json_answer
 from gridsvc.web.parameters import Datum, Degrees, Text
@@ -21,7 +21,6 @@ from gridsvc.web.routing import Answer, Endpoints
 redraw_edits = Blueprint("redraw_edits", __name__)
 endpoints = Endpoints(redraw_edits)
 
-EDITORS = frozenset({"planner", "manager", "admin"})
 MAX_VERTICES = 2_000
 
 Network = Annotated[
@@ -53,23 +52,6 @@ class _Drawn(_Edit):
     datum: Datum
     around_buildings: bool = Field(False, description="Lead the line around buildings instead of refusing it.")
     snap_m: float | None = Field(None, ge=0, le=20, allow_inf_nan=False, description="Default 2. Unit: m.")
-
-
-class OpenBody(BaseModel):
-    """What to copy into a new draft."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    division_code: Annotated[str, StringConstraints(pattern=r"^[0-9]{6,12}$")] = Field(
-        description="A community, or a street office or district."
-    )
-    reason: Annotated[Text, Field(max_length=500)] = ""
-
-
-class Opened(BaseModel):
-    """The new draft."""
-
-    redraw_id: str
 
 
 class SplitBody(_Drawn):
@@ -135,13 +117,6 @@ class Changes(BaseModel):
     gained_vertices: list[GridName]
 
 
-class EditedGrids(BaseModel):
-    """The changed grids as they are now. Coordinates EPSG:4490."""
-
-    type: Literal["FeatureCollection"]
-    features: list[Feature]
-
-
 class Edited(BaseModel):
     """What a step did to the draft."""
 
@@ -150,7 +125,7 @@ class Edited(BaseModel):
     operation: str = Field(description="split, merge, move-border, move-building, move-unit, undo or redo.")
     changes: Changes
     snapped: list[Snapped]
-    grids: EditedGrids
+    grids: RedrawGrids = Field(description="The changed grids as they are now, EPSG:4490.")
 
 
 class Step(BaseModel):
@@ -177,7 +152,7 @@ def _answer(step: editing.EditStep) -> Response:
     grids = json.loads(step.grids.drop(columns="geometry").to_json(orient="records"))
     shapes = [shape.__geo_interface__ for shape in step.grids.geometry]
     features = [
-        {"type": "Feature", "id": row["code"], "geometry": shape, "properties": row}
+        {"type": "Feature", "id": f"{row['network']}:{row['code']}", "geometry": shape, "properties": row}
         for row, shape in zip(grids, shapes, strict=True)
     ]
     return json_answer(
@@ -193,10 +168,10 @@ def _answer(step: editing.EditStep) -> Response:
 
 
 def _edit(
-    redraw_id: str, work: Callable[[editing.DraftEditor], editing.EditStep], after_step: int | None = None
+    redraw_id: UUID, work: Callable[[editing.DraftEditor], editing.EditStep], after_step: int | None = None
 ) -> Response:
     with open_uow() as uow:
-        editor = editing.DraftEditor(uow, redraw_id, by=caller().login, at=now(), after_step=after_step)
+        editor = editing.DraftEditor(uow, str(redraw_id), by=caller().login, at=now(), after_step=after_step)
         step = work(editor)
         uow.commit()
     return _answer(step)
@@ -204,28 +179,11 @@ def _edit(
 
 def _declared(summary: str, **more: Any) -> dict[str, Any]:
     answers = {200: Answer("What changed, with the changed grids.", Edited)}
-    return {"summary": summary, "tag": "redraws", "roles": EDITORS, "answers": answers, "refusals": (404, 409), **more}
+    return {"summary": summary, "tag": "redraws", "roles": DRAFTERS, "answers": answers, "refusals": (404, 409), **more}
 
 
-@endpoints.post(
-    "/redraws:edit",
-    summary="Open a draft that copies what is in force",
-    tag="redraws",
-    body=OpenBody,
-    roles=EDITORS,
-    answers={201: Answer("The draft.", Opened)},
-    refusals=(404,),
-)
-def open_edit(body: OpenBody) -> Response:
-    """Open a draft with the unit grids and governance grids in force under a division, to be edited by hand."""
-    with open_uow() as uow:
-        redraw_id = draft_copy(uow, body.division_code, by=caller().login, now=now(), reason=body.reason)
-        uow.commit()
-    return json_answer({"redraw_id": str(redraw_id)}, status=201)
-
-
-@endpoints.post("/redraws/<redraw_id>:split", body=SplitBody, **_declared("Split a grid by a line"))
-def split_grid(redraw_id: str, body: SplitBody) -> Response:
+@endpoints.post("/redraws/<uuid:redraw_id>:split", body=SplitBody, **_declared("Split a grid by a line"))
+def split_grid(redraw_id: UUID, body: SplitBody) -> Response:
     """Split a grid of a draft by a line that crosses it.
 
     The part with most households keeps the code. Vertices of the line are snapped to grid vertices, streets, walls, water and grid
@@ -246,8 +204,8 @@ def split_grid(redraw_id: str, body: SplitBody) -> Response:
     )
 
 
-@endpoints.post("/redraws/<redraw_id>:merge", body=MergeBody, **_declared("Merge grids"))
-def merge_grids(redraw_id: str, body: MergeBody) -> Response:
+@endpoints.post("/redraws/<uuid:redraw_id>:merge", body=MergeBody, **_declared("Merge grids"))
+def merge_grids(redraw_id: UUID, body: MergeBody) -> Response:
     """Merge neighbouring grids of a draft: unit grids of one governance grid, or governance grids of one community.
 
     The largest keeps its code.
@@ -255,8 +213,8 @@ def merge_grids(redraw_id: str, body: MergeBody) -> Response:
     return _edit(redraw_id, lambda editor: editor.merge(body.network, body.codes), body.after_step)
 
 
-@endpoints.post("/redraws/<redraw_id>:move-border", body=MoveBorderBody, **_declared("Move a shared border"))
-def move_border(redraw_id: str, body: MoveBorderBody) -> Response:
+@endpoints.post("/redraws/<uuid:redraw_id>:move-border", body=MoveBorderBody, **_declared("Move a shared border"))
+def move_border(redraw_id: UUID, body: MoveBorderBody) -> Response:
     """Replace a stretch of the border between two grids of a draft; both change together."""
     return _edit(
         redraw_id,
@@ -273,8 +231,8 @@ def move_border(redraw_id: str, body: MoveBorderBody) -> Response:
     )
 
 
-@endpoints.post("/redraws/<redraw_id>:move-building", body=MoveBuildingBody, **_declared("Move a building"))
-def move_building(redraw_id: str, body: MoveBuildingBody) -> Response:
+@endpoints.post("/redraws/<uuid:redraw_id>:move-building", body=MoveBuildingBody, **_declared("Move a building"))
+def move_building(redraw_id: UUID, body: MoveBuildingBody) -> Response:
     """Move a building, with the smallest sensible land around it, into a neighbouring grid of a draft."""
     return _edit(
         redraw_id,
@@ -283,34 +241,34 @@ def move_building(redraw_id: str, body: MoveBuildingBody) -> Response:
     )
 
 
-@endpoints.post("/redraws/<redraw_id>:move-unit", body=MoveUnitBody, **_declared("Move a unit grid"))
-def move_unit(redraw_id: str, body: MoveUnitBody) -> Response:
+@endpoints.post("/redraws/<uuid:redraw_id>:move-unit", body=MoveUnitBody, **_declared("Move a unit grid"))
+def move_unit(redraw_id: UUID, body: MoveUnitBody) -> Response:
     """Move a unit grid of a draft into a neighbouring governance grid of its community."""
     return _edit(redraw_id, lambda editor: editor.move_unit(body.code, body.to), body.after_step)
 
 
-@endpoints.post("/redraws/<redraw_id>:undo", **_declared("Undo the last step"))
-def undo_step(redraw_id: str) -> Response:
+@endpoints.post("/redraws/<uuid:redraw_id>:undo", **_declared("Undo the last step"))
+def undo_step(redraw_id: UUID) -> Response:
     """Undo the last step of a draft that holds; its grids are back to the last bit."""
     return _edit(redraw_id, lambda editor: editor.undo())
 
 
-@endpoints.post("/redraws/<redraw_id>:redo", **_declared("Do an undone step again"))
-def redo_step(redraw_id: str) -> Response:
+@endpoints.post("/redraws/<uuid:redraw_id>:redo", **_declared("Do an undone step again"))
+def redo_step(redraw_id: UUID) -> Response:
     """Do again the step undone last; not after another edit was made instead."""
     return _edit(redraw_id, lambda editor: editor.redo())
 
 
 @endpoints.get(
-    "/redraws/<redraw_id>/steps",
+    "/redraws/<uuid:redraw_id>/steps",
     summary="The steps of a draft",
     tag="redraws",
-    roles=EDITORS,
+    roles=DRAFTERS,
     answers={200: Answer("In order, undone ones included.", Steps)},
     refusals=(404,),
 )
-def list_steps(redraw_id: str) -> Response:
+def list_steps(redraw_id: UUID) -> Response:
     """List what was done to a draft by hand, by whom and when."""
     with open_uow() as uow:
-        steps = editing.list_steps(uow, redraw_id)
+        steps = editing.list_steps(uow, str(redraw_id))
     return json_answer({"steps": [step | {"snapped": step["changes"].pop("snapped")} for step in steps]})
