@@ -7,14 +7,14 @@ from datetime import datetime
 from typing import Any
 
 import geopandas as gpd
-from sqlalchemy import BigInteger, String, column, func, select, text
+from sqlalchemy import BigInteger, Boolean, String, column, func, select, text
 
 from gridsvc.errors import ConflictError, PartitionError
 from gridsvc.store.bulk import columns_of, staged
 from gridsvc.store.frames import in_force, plain_columns, read_frame, wkb
 from gridsvc.store.repository import Repository, like_pattern, refuse_repeats
 from gridsvc.store.sql_files import sql_text
-from gridsvc.store.tables import grids
+from gridsvc.store.tables import divisions, grids
 
 NETWORKS = ("urban", "social", "security", "unified")
 # inside the repository its own method ``list`` hides the type of that name
@@ -48,6 +48,34 @@ class GridRepository(Repository):
             statement = statement.where(grids.c.code.like(like_pattern(prefix)))
         if community_codes is not None:
             statement = statement.where(grids.c.community_code == func.any([str(code) for code in community_codes]))
+        return read_frame(self.connection, statement)
+
+    def around(self, network: str, prefix: str, at: datetime) -> gpd.GeoDataFrame:
+        """Return the grids of a network in force at ``at`` beside the communities under ``prefix``: outside, boxes touching theirs.
+
+        Columns code, community_code, geometry (MultiPolygon, EPSG:4490); ordered by code. Whatever the scope: neighbours share
+        vertices, whoever's they are.
+        """
+        near = (
+            select(divisions.c.division_id)
+            .where(
+                divisions.c.level == "community",
+                divisions.c.code.like(like_pattern(prefix)),
+                in_force(divisions, at),
+                grids.c.geom.op("&&", return_type=Boolean())(func.ST_Expand(divisions.c.geom, _BESIDE_DEG)),
+            )
+            .exists()
+        )
+        statement = (
+            select(grids.c.code, grids.c.community_code, wkb(grids.c.geom))
+            .where(
+                grids.c.network == network,
+                in_force(grids, at),
+                grids.c.community_code.not_like(like_pattern(_community(prefix))),
+                near,
+            )
+            .order_by(grids.c.code)
+        )
         return read_frame(self.connection, statement)
 
     def get(self, network: str, code: str, at: datetime | None = None) -> gpd.GeoDataFrame:

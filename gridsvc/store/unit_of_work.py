@@ -15,6 +15,7 @@ from gridsvc.store.case_moves import CaseMoveRepository
 from gridsvc.store.cases import CaseRepository
 from gridsvc.store.categories import CategoryRepository
 from gridsvc.store.circles import CircleRunRepository, WalkNetworkRepository
+from gridsvc.store.division_runs import DivisionRunRepository
 from gridsvc.store.divisions import DivisionRepository
 from gridsvc.store.facilities import FacilityRepository
 from gridsvc.store.grids import GridRepository
@@ -117,6 +118,11 @@ class UnitOfWork:
     def lineage(self) -> LineageRepository:
         """What became of which grid."""
         return LineageRepository(self.connection, self.scope)
+
+    @cached_property
+    def division_runs(self) -> DivisionRunRepository:
+        """Divisions over many districts, and what became of each."""
+        return DivisionRunRepository(self.connection, self.scope)
 
     @cached_property
     def workers(self) -> WorkerRepository:

@@ -10,6 +10,7 @@ from gridsvc.store.tables.basemap import barriers, streets, water_areas
 from gridsvc.store.tables.cases import case_grid_moves, cases, report_receipts, reports
 from gridsvc.store.tables.categories import categories, category_editions, category_limits
 from gridsvc.store.tables.circles import circle_runs, residence_times, walk_edges, walk_networks
+from gridsvc.store.tables.division_runs import division_run_parts, division_runs
 from gridsvc.store.tables.divisions import divisions
 from gridsvc.store.tables.facilities import facilities, facility_kinds
 from gridsvc.store.tables.grids import grid_lineage, grids, networks, redraw_grids, redraws
@@ -29,6 +30,8 @@ __all__ = [
     "category_editions",
     "category_limits",
     "circle_runs",
+    "division_run_parts",
+    "division_runs",
     "divisions",
     "facilities",
     "facility_kinds",
