@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,20 +15,21 @@ import shapely
 from numpy.typing import NDArray
 
 from gridsvc.division.communities import DivisionRules
-from gridsvc.division.dividing import dissolved
-from gridsvc.errors import ConflictError, GridsvcError, PartitionError
-from gridsvc.geo.partitions import is_exact, node_shared_vertices
-from gridsvc.geo.projections import to_metric, to_storage
+from gridsvc.errors import CodesExhaustedError, ConflictError, GridsvcError
 from gridsvc.progress import SILENT, Progress
 from gridsvc.services.community_inputs import Area, read_area
-from gridsvc.services.division_run import CheckTask, CommunityCheck, Crew, Divided
+from gridsvc.services.division_run import Crew, Divided
+from gridsvc.services.grid_checks import CommunityCheck, check_communities
 from gridsvc.services.grid_frames import grid_codes, grid_frame, grid_name, is_in_force
+from gridsvc.services.joined_grids import JoinedGrids, together
 from gridsvc.services.redraw_effects import INSTANT, enact
 from gridsvc.store.unit_of_work import UnitOfWork
 
 KINDS = ("unit", "governance")
 NETWORK_OF_KIND = {"unit": "urban", "governance": "social"}
-_DISTRICT_DIGITS = 6
+_COMMUNITY_DIGITS = 12
+# a vertex may lie a millimetre off its edge; a grid has some tens of metres of border
+_VERTEX_AREA_M2 = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class DivideResult:
 
     ``gap_area_m2``, ``overlap_area_m2`` and ``buildings_cut`` are measured on the grids as stored. ``failed`` lists communities that
     were not divided, with the reason; their former grids stay in force. ``redraws`` holds the ids of the redraws opened, by kind;
-    none when nothing changed. ``retired``, ``inserted`` and ``unchanged`` count stored grids of all kinds.
+    none when nothing changed. ``stages`` says where the seconds went. ``retired``, ``inserted`` and ``unchanged`` count stored grids of all kinds.
     """
 
     communities: int
@@ -50,6 +51,8 @@ class DivideResult:
     seconds: float
     in_household_band: int = 0
     border_on_lines: float | None = None
+    border_m: float = 0.0
+    stages: dict[str, float] = field(default_factory=dict)
     retired: int = 0
     inserted: int = 0
     unchanged: int = 0
@@ -98,16 +101,16 @@ def divide(
     began = time.perf_counter()
     kinds = _known(kinds)
     rules = rules or DivisionRules()
-    progress.start("read communities")
+    watch = _Stopwatch(progress)
+    watch.start("read communities")
     area = read_area(uow, code, at)
+    before = _Before.read(uow, code, at, kinds)
     with Crew(processes, len(area.inputs)) as crew:
-        divided = crew.divide(area.inputs, rules, seed, progress)
-        progress.start("join communities")
-        grids = _Grids.of(uow, code, at, area, divided)
-        checks = crew.check(grids.check_tasks(area), progress)
-    _refuse_inexact(checks, grids)
-    progress.start("store grids")
-    stored = _store(uow, code, at, actor, kinds, draft, grids, area, checks)
+        divided = crew.divide(area.inputs, rules, seed, watch)
+    watch.start("join communities")
+    divided, grids, codes, checks = _joined(uow, area, divided, before, has_units=before.needs_units)
+    watch.start("store grids")
+    stored = _store(uow, code, at, actor, kinds, draft, before, grids, codes, area, checks)
     failed = [(d.code, d.reason) for d in divided if d.division is None]
     failed += [(undrawn, f"Community {undrawn} has no boundary.") for undrawn in area.undrawn]
     done = [d.division for d in divided if d.division is not None]
@@ -124,9 +127,33 @@ def divide(
         seconds=time.perf_counter() - began,
         in_household_band=int(((households >= rules.households_min) & (households <= rules.households_max)).sum()),
         border_on_lines=sum(d.border_on_lines_m for d in done) / border if border else None,
+        border_m=border,
+        stages=watch.stages(),
         notes={d.code: d.notes for d in done if d.notes},
         **stored,
     )
+
+
+class _Stopwatch:
+    """Passes progress on and measures the seconds of each step."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._began: list[tuple[str, float]] = []
+
+    def start(self, label: str, total: int | None = None) -> None:
+        """Begin a step; the one before it is done."""
+        self._began.append((label, time.perf_counter()))
+        self._progress.start(label, total)
+
+    def advance(self, units: int = 1) -> None:
+        """Report progress of the present step."""
+        self._progress.advance(units)
+
+    def stages(self) -> dict[str, float]:
+        """Return the seconds of each step up to now."""
+        ends = [*(at for _, at in self._began[1:]), time.perf_counter()]
+        return {label: round(end - at, 3) for (label, at), end in zip(self._began, ends, strict=True)}
 
 
 def _known(kinds: Sequence[str]) -> tuple[str, ...]:
@@ -137,124 +164,68 @@ def _known(kinds: Sequence[str]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Grids:
-    """All new grids of the area as stored (EPSG:4490), with the neighbours' grids that gained vertices.
+class _Before:
+    """What is in force before, and the number of the newest approval it stems from.
 
-    ``units`` and ``governance`` are flat over the communities; ``unit_grid`` is the governance grid of each unit.
-    ``neighbours`` holds, by network, grids in force beside the area, noded with it.
+    ``held`` has the grids of the area by network, ``around`` those beside it, of the finest kind that is to be made: unit grids
+    when ``needs_units``, because they are asked for, or in force and to be compared with new governance grids.
     """
 
-    epsg: int
-    units: NDArray[np.object_]
-    unit_metric: NDArray[np.object_]
-    unit_community: NDArray[np.object_]
-    unit_grid: NDArray[np.int64]
-    unit_counts: NDArray[np.int64]
-    governance: NDArray[np.object_]
-    governance_metric: NDArray[np.object_]
-    governance_community: NDArray[np.object_]
-    governance_counts: NDArray[np.int64]
-    neighbours: dict[str, gpd.GeoDataFrame]
+    held: dict[str, gpd.GeoDataFrame]
+    around: gpd.GeoDataFrame
+    needs_units: bool
+    based_on: int
 
     @classmethod
-    def of(cls, uow: UnitOfWork, code: str, at: datetime, area: Area, divided: list[Divided]) -> _Grids:
-        """Return the grids of all divided communities, sharing vertices with each other and with what lies beside them."""
-        done = [d.division for d in divided if d.division is not None]
-        sizes = [len(d.governance_grids) for d in done]
-        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        if not done:
-            none, no = np.empty(0, dtype=object), np.zeros(0, dtype=np.int64)
-            return cls(area.epsg, none, none, none, no, no.reshape(0, 2), none, none, none, no.reshape(0, 2), {})
-        unit_grid = np.concatenate([d.governance_of_unit + o for d, o in zip(done, offsets, strict=False)])
-        made = np.concatenate([d.unit_grids for d in done])
-        beside = _beside(uow, code, at, {d.code for d in done})
-        # noding starts from positions as stored, so that a later run beside stored grids ends in the same vertices
-        own = to_metric(to_storage(made, area.epsg), area.epsg)
-        held = to_metric(beside["urban"].geometry.to_numpy(), area.epsg) if len(beside["urban"]) else own[:0]
-        noded = node_shared_vertices(np.concatenate([own, held]))
-        stored = to_storage(noded, area.epsg)
-        units = stored[: len(own)]
-        governance = dissolved(units, unit_grid)
-        metric = to_metric(np.concatenate([units, governance]), area.epsg)
-        return cls(
-            epsg=area.epsg,
-            units=units,
-            unit_metric=metric[: len(units)],
-            unit_community=np.repeat([d.code for d in done], [len(d.unit_grids) for d in done]).astype(object),
-            unit_grid=unit_grid,
-            unit_counts=_counts(done, "unit"),
-            governance=governance,
-            governance_metric=metric[len(units) :],
-            governance_community=np.repeat([d.code for d in done], sizes).astype(object),
-            governance_counts=_counts(done, "governance"),
-            neighbours=_renewed(beside, stored[len(own) :]),
+    def read(cls, uow: UnitOfWork, code: str, at: datetime, kinds: tuple[str, ...]) -> _Before:
+        based_on = uow.redraws.last_approval()
+        held = {network: uow.grids.list(network, prefix=code, at=at) for network in NETWORK_OF_KIND.values()}
+        needs_units = "unit" in kinds or not held["urban"].empty
+        return cls(held, uow.grids.around("urban" if needs_units else "social", code, at), needs_units, based_on)
+
+    def beside(self, done: set[str]) -> gpd.GeoDataFrame:
+        """Return the grids that stay while those of the communities ``done`` are made anew."""
+        own = self.held["urban" if self.needs_units else "social"]
+        staying = own[~own["community_code"].isin(done)]
+        return (
+            pd.concat([staying[self.around.columns], self.around], ignore_index=True) if len(staying) else self.around
         )
 
-    def check_tasks(self, area: Area) -> list[CheckTask]:
-        """Return the checks to be made on the unit grids as stored."""
-        order = pd.Series(np.arange(len(self.units))).groupby(self.unit_community).agg(list)
-        return [
-            CheckTask(c.code, c.boundary, self.unit_metric[order[c.code]], c.buildings)
-            for c in area.inputs
-            if c.code in order.index
-        ]
+
+def _joined(
+    uow: UnitOfWork, area: Area, divided: list[Divided], before: _Before, *, has_units: bool
+) -> tuple[list[Divided], JoinedGrids, dict[str, NDArray[np.object_]], list[CommunityCheck]]:
+    """Return the grids of all communities that fit together, with codes by kind and checks; what does not is made a failure.
+
+    A community left away may leave vertices on its neighbours' borders, so the rest is joined anew.
+    """
+    while True:
+        done = [d.division for d in divided if d.division is not None]
+        grids = JoinedGrids.of(area, done, before.beside({d.code for d in done}), has_units=has_units)
+        checks = check_communities(area, grids)
+        faults = _faults(grids, checks)
+        codes = {} if faults else _codes(uow, grids, before.held, faults)
+        if not faults:
+            return divided, grids, codes, checks
+        divided = [Divided(d.code, None, faults[d.code]) if d.code in faults else d for d in divided]
 
 
-def _counts(divisions: list, kind: str) -> NDArray[np.int64]:
-    """Return households and population of all grids of a kind. Shape: (n, 2)."""
-    return np.concatenate(
-        [np.column_stack([getattr(d, f"{kind}_households"), getattr(d, f"{kind}_population")]) for d in divisions]
-    ).astype(np.int64)
-
-
-def _beside(uow: UnitOfWork, code: str, at: datetime, done: set[str]) -> dict[str, gpd.GeoDataFrame]:
-    """Return the grids in force in the same district that are not being made anew, by network."""
-    held = {
-        network: uow.grids.list(network, prefix=code[:_DISTRICT_DIGITS], at=at) for network in NETWORK_OF_KIND.values()
+def _faults(grids: JoinedGrids, checks: list[CommunityCheck]) -> dict[str, str]:
+    """Return why communities cannot be stored, by code."""
+    faults = {
+        check.code: f"Community {check.code}: {check.gap_area_m2:.6f} m2 of gaps, {check.overlap_area_m2:.6f} m2 of overlaps, "
+        f"{check.outside_area_m2:.6f} m2 outside, {check.buildings_cut} buildings cut. "
+        "Look at its boundary, and at those of its neighbours."
+        for check in checks
+        if check.gap_area_m2 or check.overlap_area_m2 or check.outside_area_m2 or check.buildings_cut
     }
+    if faults:
+        return faults
     return {
-        network: frame[~frame["community_code"].isin(done)].reset_index(drop=True) for network, frame in held.items()
+        code: f"Community {code}: its grids do not share their vertices with those of other communities. "
+        "Communities overlap or leave gaps; check them with gridsvc import divisions --dry-run."
+        for code in grids.clashing()
     }
-
-
-def _renewed(beside: dict[str, gpd.GeoDataFrame], noded_units: NDArray[np.object_]) -> dict[str, gpd.GeoDataFrame]:
-    """Return the neighbours with the vertices they gained; a governance grid is the union of its unit grids again."""
-    units, governance = beside["urban"], beside["social"]
-    if units.empty:
-        return beside
-    changed = ~shapely.equals_exact(units.geometry.to_numpy(), _multi(noded_units), tolerance=0.0)
-    if not changed.any():
-        return beside
-    units = units.set_geometry(gpd.GeoSeries(_multi(noded_units), crs=units.crs))
-    shapes = governance.geometry.to_numpy().copy()
-    for index in np.flatnonzero(governance["code"].isin(units.loc[changed, "parent_code"]).to_numpy()):
-        members = units.loc[units["parent_code"] == governance["code"].iloc[index]].geometry.to_numpy()
-        shapes[index] = shapely.coverage_union_all(members)
-    governance = governance.set_geometry(gpd.GeoSeries(_multi(shapes), crs=governance.crs))
-    return {"urban": units, "social": governance}
-
-
-def _multi(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
-    parts, index = shapely.get_parts(shapes, return_index=True)
-    return shapely.multipolygons(parts, indices=index) if len(parts) else shapes
-
-
-def _refuse_inexact(checks: list[CommunityCheck], grids: _Grids) -> None:
-    for check in checks:
-        if check.gap_area_m2 or check.overlap_area_m2 or check.outside_area_m2 or check.buildings_cut:
-            raise PartitionError(
-                f"Community {check.code}: {check.gap_area_m2:.6f} m2 of gaps, {check.overlap_area_m2:.6f} m2 of overlaps, "
-                f"{check.outside_area_m2:.6f} m2 outside, {check.buildings_cut} buildings cut.",
-                hint="Look at its boundary, and at those of its neighbours.",
-                community=check.code,
-            )
-    for kind, made, network in (("unit", grids.units, "urban"), ("governance", grids.governance, "social")):
-        beside = grids.neighbours[network].geometry.to_numpy() if grids.neighbours else made[:0]
-        if not is_exact(np.concatenate([made, beside])):
-            raise PartitionError(
-                f"The {kind} grids do not share their vertices across community borders.",
-                hint="Communities overlap or leave gaps; check them with gridsvc import divisions --dry-run.",
-            )
 
 
 def _store(
@@ -264,23 +235,28 @@ def _store(
     actor: str,
     kinds: tuple[str, ...],
     draft: bool,
-    grids: _Grids,
+    before: _Before,
+    grids: JoinedGrids,
+    codes: dict[str, NDArray[np.object_]],
     area: Area,
     checks: list[CommunityCheck],
 ) -> dict:
     """Open one redraw of all kinds when something changed and put it in force; return the counts for the result."""
-    wide = code[:_DISTRICT_DIGITS]
-    based_on = uow.redraws.last_approval()
-    held = {network: uow.grids.list(network, prefix=wide, at=at) for network in NETWORK_OF_KIND.values()}
-    frames = _frames(uow, grids, area, held)
+    frames = _frames(grids, codes, area, before.held)
+    divided = set(grids.governance_community)
+    held = {network: frame[frame["community_code"].isin(divided)] for network, frame in before.held.items()}
     changed = {kind: not is_in_force(frames[kind], held[NETWORK_OF_KIND[kind]]) for kind in KINDS}
+    if "governance" not in kinds and changed["governance"] and _has_same_places(frames["governance"], held["social"]):
+        kinds = KINDS  # governance grids made without unit grids get the vertices of these, and stay what they are
     _refuse_misfit(kinds, changed, held)
-    made = {kind: frames[kind][frames[kind]["community_code"].isin(set(grids.unit_community))] for kind in kinds}
+    made = {kind: frames[kind] for kind in kinds}
     if not any(changed[kind] for kind in kinds):
         return {"unchanged": sum(len(frame) for frame in made.values()), "redraws": {}}
     networks = [NETWORK_OF_KIND[kind] for kind in kinds]
     redraw = str(
-        uow.redraws.open_draft(networks, code, "automatic", actor, at, f"gridsvc divide {code}", based_on=based_on)
+        uow.redraws.open_draft(
+            networks, code, "automatic", actor, at, f"gridsvc divide {code}", based_on=before.based_on
+        )
     )
     drafted = pd.concat(list(made.values()), ignore_index=True)
     uow.redraws.put_grids(redraw, drafted)
@@ -295,70 +271,76 @@ def _store(
 
 
 def _frames(
-    uow: UnitOfWork, grids: _Grids, area: Area, held: dict[str, gpd.GeoDataFrame]
+    grids: JoinedGrids, codes: dict[str, NDArray[np.object_]], area: Area, held: dict[str, gpd.GeoDataFrame]
 ) -> dict[str, gpd.GeoDataFrame]:
-    """Return, by kind, all grids that are to be in force in the district: the new ones and those beside them."""
-    governance_codes = _codes(
-        uow, "social", grids.governance, grids.governance_metric, grids.governance_community, held
-    )
-    unit_codes = _codes(uow, "urban", grids.units, grids.unit_metric, grids.unit_community, held)
+    """Return, by kind, the new grids as the store takes them, ordered by code."""
     parts = {
-        "unit": (unit_codes, grids.units, grids.unit_metric, grids.unit_community, grids.unit_counts),
+        "unit": (grids.units, grids.unit_metric, grids.unit_community, grids.unit_counts),
         "governance": (
-            governance_codes, grids.governance, grids.governance_metric, grids.governance_community, grids.governance_counts,
+            grids.governance, grids.governance_metric, grids.governance_community, grids.governance_counts,
         ),
     }  # fmt: skip
     frames = {}
-    for kind, (codes, shapes, metric, community, counts) in parts.items():
+    for kind, (shapes, metric, community, counts) in parts.items():
         network = NETWORK_OF_KIND[kind]
-        made = grid_frame(
+        frames[kind] = grid_frame(
             {
                 "network": network,
                 "kind": kind,
-                "code": codes,
-                "name": [grid_name(area.names[c], g) for c, g in zip(community, codes, strict=True)],
+                "code": codes[kind],
+                "name": [grid_name(area.names[c], g) for c, g in zip(community, codes[kind], strict=True)],
                 "community_code": community,
-                "parent_code": governance_codes[grids.unit_grid] if kind == "unit" else None,
+                "parent_code": codes["governance"][grids.unit_grid] if kind == "unit" else None,
                 "households": counts[:, 0],
                 "population": counts[:, 1],
-                "area_m2": np.round(shapely.area(metric), 2),
+                "area_m2": _held_areas(np.round(shapely.area(metric), 2), codes[kind], held[network]),
                 "responsible": None,
             },
             shapes,
         )
-        beside = grids.neighbours.get(network)
-        if beside is not None and len(beside):
-            joined = pd.concat([made, beside[made.columns]], ignore_index=True)
-            made = joined.sort_values("code", kind="stable", ignore_index=True)
-        frames[kind] = made
     return frames
 
 
+def _held_areas(
+    areas_m2: NDArray[np.float64], codes: NDArray[np.object_], held: gpd.GeoDataFrame
+) -> NDArray[np.float64]:
+    """Return the areas with those on record where they differ by no more than a vertex on a straight border brings."""
+    on_record = pd.Series(held["area_m2"].to_numpy(), index=held["code"].to_numpy()).reindex(codes).to_numpy(float)
+    return np.where(np.abs(on_record - areas_m2) <= _VERTEX_AREA_M2, on_record, areas_m2)
+
+
 def _codes(
-    uow: UnitOfWork,
-    network: str,
-    shapes: NDArray[np.object_],
-    metric: NDArray[np.object_],
-    community: NDArray[np.object_],
-    held: dict[str, gpd.GeoDataFrame],
-) -> NDArray[np.object_]:
-    used = uow.grids.used_codes(network, sorted(set(community)))
-    used_by_community: dict[str, set[str]] = {}
-    for grid_code in used:
-        used_by_community.setdefault(grid_code[:12], set()).add(grid_code)
-    in_force = held[network]
-    areas = shapely.area(metric)
-    codes = np.empty(len(shapes), dtype=object)
-    for code in sorted(set(community)):
-        here = community == code
-        codes[here] = grid_codes(
-            code,
-            shapes[here],
-            areas[here],
-            in_force[in_force["community_code"] == code],
-            used_by_community.get(code, set()),
-        )
+    uow: UnitOfWork, grids: JoinedGrids, held: dict[str, gpd.GeoDataFrame], faults: dict[str, str]
+) -> dict[str, NDArray[np.object_]]:
+    """Return the codes of all grids by kind; communities that have no serials left are added to ``faults``."""
+    codes = {}
+    parts = {
+        "unit": (grids.units, grids.unit_metric, grids.unit_community),
+        "governance": (grids.governance, grids.governance_metric, grids.governance_community),
+    }
+    for kind, (shapes, metric, community) in parts.items():
+        network = NETWORK_OF_KIND[kind]
+        of_kind = np.empty(len(shapes), dtype=object)
+        areas = shapely.area(metric)
+        used = _by_community(uow.grids.used_codes(network, np.unique(community.astype(str))))
+        in_force = held[network]
+        rows = in_force.groupby("community_code", sort=False).indices
+        for code, here in together(community).items():
+            try:
+                of_kind[here] = grid_codes(
+                    code, shapes[here], areas[here], in_force.iloc[rows.get(code, [])], used.get(code, set())
+                )
+            except CodesExhaustedError as error:
+                faults[code] = f"Community {code}, {kind} grids: {error}"
+        codes[kind] = of_kind
     return codes
+
+
+def _by_community(codes: Iterable[str]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for code in codes:
+        found.setdefault(code[:_COMMUNITY_DIGITS], set()).add(code)
+    return found
 
 
 def _refuse_misfit(kinds: tuple[str, ...], changed: dict[str, bool], held: dict[str, gpd.GeoDataFrame]) -> None:
@@ -372,6 +354,12 @@ def _refuse_misfit(kinds: tuple[str, ...], changed: dict[str, bool], held: dict[
             f"New {kinds[0]} grids would not fit the {other} grids in force.",
             hint="Divide both kinds: leave --kind away.",
         )
+
+
+def _has_same_places(frame: gpd.GeoDataFrame, held: gpd.GeoDataFrame) -> bool:
+    """Answer whether two sets of grids have the same codes, which only grids in the same place keep, and the same households."""
+    names = ["code", "households", "population"]
+    return len(frame) == len(held) and bool((frame[names].to_numpy() == held[names].to_numpy()).all())
 
 
 def _check_summary(checks: list[CommunityCheck], frame: gpd.GeoDataFrame) -> dict:

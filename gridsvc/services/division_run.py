@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
-import numpy as np
 import shapely
-from numpy.typing import NDArray
 
-from gridsvc.division.checks import buildings_cut
 from gridsvc.division.communities import CommunityDivision, CommunityInput, DivisionRules
 from gridsvc.division.dividing import divide_community
-from gridsvc.division.obstacles import within_community
 from gridsvc.errors import GridsvcError
-from gridsvc.geo.partitions import check_partition
 from gridsvc.progress import Progress
 
 _Task = TypeVar("_Task")
 _Answer = TypeVar("_Answer")
+# the step whose advances count communities
+DIVIDE_STEP = "divide communities"
 # fewer tasks than this are done at once, without processes
 _FEW = 6
 
@@ -33,27 +34,6 @@ class Divided:
     code: str
     division: CommunityDivision | None
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CommunityCheck:
-    """What a real check of one community's stored grids found. Areas in m2."""
-
-    code: str
-    gap_area_m2: float
-    overlap_area_m2: float
-    outside_area_m2: float
-    buildings_cut: int
-
-
-@dataclass(frozen=True, slots=True)
-class CheckTask:
-    """One community's boundary, grids as they will be stored, and buildings; all in the same metric CRS."""
-
-    code: str
-    boundary: shapely.Geometry
-    grids: NDArray[np.object_]
-    buildings: NDArray[np.object_]
 
 
 class Crew:
@@ -71,7 +51,7 @@ class Crew:
 
     def __enter__(self) -> Crew:
         if self._processes > 1:
-            self._pool = ProcessPoolExecutor(self._processes, mp_context=_context())
+            self._pool = ProcessPoolExecutor(self._processes, mp_context=_context(), initializer=behave_as_helper)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -83,13 +63,8 @@ class Crew:
     ) -> list[Divided]:
         """Return the division of each community, in order."""
         tasks = [(community, rules, seed) for community in inputs]
-        progress.start("divide communities", len(tasks))
+        progress.start(DIVIDE_STEP, len(tasks))
         return self._work(_divide_one, tasks, progress)
-
-    def check(self, tasks: Sequence[CheckTask], progress: Progress) -> list[CommunityCheck]:
-        """Return the check of each community, in order."""
-        progress.start("check grids", len(tasks))
-        return self._work(_check_one, tasks, progress)
 
     def _work(self, work: Callable[[_Task], _Answer], tasks: Sequence[_Task], progress: Progress) -> list[_Answer]:
         chunk = max(1, len(tasks) // (self._processes * 16))
@@ -112,14 +87,21 @@ def _divide_one(task: tuple[CommunityInput, DivisionRules, int]) -> Divided:
         return Divided(community.code, None, f"Community {community.code}: {type(fault).__name__}: {fault}")
 
 
-def _check_one(task: CheckTask) -> CommunityCheck:
-    report = check_partition(task.boundary, task.grids)
-    cut = buildings_cut(task.grids, within_community(task.buildings, task.boundary)[0])
-    return CommunityCheck(task.code, report.gap_area_m2, report.overlap_area_m2, report.outside_area_m2, len(cut))
-
-
 def _context() -> Any:
     """Return a way of starting processes that is safe in a server with threads and connections; modules are loaded once."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["gridsvc.services.division_run"])
     return context
+
+
+def behave_as_helper() -> None:
+    """Leave Ctrl-C to the process that started this one, and end at once when that process is gone, killed or not."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
