@@ -23,7 +23,7 @@ import shapely
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from gridsvc.division.quality_report import Ground, GridSet, quality_report
+from gridsvc.division.quality_report import GridSet, Ground, quality_report
 
 CELLS = 6  # lattice cells along the side of a grid; each holds a building
 CELL_M = 60.0
@@ -84,10 +84,14 @@ def naive(grids: GridSet, ground: Ground) -> dict[str, float]:
     gaps = areas.overlay(frame[["geometry"]], how="difference").area.sum()
     met = gpd.sjoin(frame, frame, predicate="overlaps")
     met = met[met.index < met["index_right"]]
-    overlaps = frame.geometry.loc[met.index].intersection(frame.geometry.loc[met["index_right"]], align=False).area.sum()
+    overlaps = (
+        frame.geometry.loc[met.index].intersection(frame.geometry.loc[met["index_right"]], align=False).area.sum()
+    )
     own = areas.set_index("community").geometry.loc[frame["community"]].reset_index(drop=True)
     outside = frame.geometry.difference(own).area.sum()
-    inside = gpd.sjoin(houses.set_geometry(houses.representative_point()), frame[["code", "geometry"]], predicate="within")
+    inside = gpd.sjoin(
+        houses.set_geometry(houses.representative_point()), frame[["code", "geometry"]], predicate="within"
+    )
     households = inside.groupby("code")["households"].sum()
     touched = gpd.sjoin(houses, frame[["code", "geometry"]], predicate="intersects")
     cut = int((touched.groupby(level=0).size() > 1).sum())

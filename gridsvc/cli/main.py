@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "synth": ("gridsvc.cli.synth", "synth", "Make a realistic town, or complete a real one."),
     "divide": ("gridsvc.cli.dividing", "divide", "Divide communities into unit grids and governance grids."),
     "redraw": ("gridsvc.cli.redraws", "redraw", "Draft, check, approve and discard changes of grids."),
+    "quality": ("gridsvc.cli.quality", "quality", "Report on the quality of grids in force, a draft, or a file."),
     "merge": ("gridsvc.cli.merging", "merge", "Merge the grids of three networks into one net."),
     "assign": ("gridsvc.cli.assigning", "assign", "Assign grid workers to governance grids."),
     "locate": ("gridsvc.cli.locating", "locate", "Find the grids of the points in a file."),

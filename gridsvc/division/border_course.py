@@ -31,7 +31,9 @@ class Course:
 
     def metres(self, edges: int) -> Floats:
         """Return for each of ``edges`` edges the metres along each kind. Shape: (edges, 4)."""
-        flat = np.bincount(self.edge * len(COURSES) + self.kind, self.length_m, edges * len(COURSES))
+        flat: Floats = np.bincount(self.edge * len(COURSES) + self.kind, self.length_m, edges * len(COURSES)).astype(
+            float
+        )
         return flat.reshape(edges, len(COURSES))
 
 
@@ -118,8 +120,9 @@ class _Near:
         """Return which pieces are near at their ends and middle, and which at some of them only."""
         if not len(self._cells) or not len(ends):
             return np.zeros(len(ends), dtype=bool), np.zeros(len(ends), dtype=bool)
-        near = sum(self.of_points(p).astype(np.int64) for p in (ends[:, 0], ends[:, 1], ends.mean(axis=1)))
-        return near == 3, (near > 0) & (near < 3)
+        spots = (ends[:, 0], ends[:, 1], ends.mean(axis=1))
+        near = np.stack([self.of_points(spot) for spot in spots])
+        return near.all(axis=0), near.any(axis=0) & ~near.all(axis=0)
 
     def runs(self, ends: Floats, edge: Integers) -> tuple[Floats, Integers, NDArray[np.bool_]]:
         """Return the pieces cut where nearness begins or ends, to the metre: ends, edge, and whether near."""

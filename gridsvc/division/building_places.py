@@ -12,6 +12,8 @@ from gridsvc.division.exactness import BorderEdges
 
 # a border that cuts off less than this follows the wall of the house, drawn a little differently
 CUT_M2 = 0.1
+# homes of buildings whose community is not stated, and of those of a community that is not measured
+ANYWHERE, ELSEWHERE = -1, -2
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ def place_buildings(
     buildings
         Valid polygons. CRS: projected, metric, as everything here.
     home
-        Position of each building's community, -1 where it is not known: then every grid may hold it. Shape: as ``buildings``.
+        Position of each building's community; `ANYWHERE`: every grid may hold it; `ELSEWHERE`: none does. Shape: as ``buildings``.
     grids, community
         Valid polygons, and the position of the community of each.
     edges
@@ -60,7 +62,7 @@ def place_buildings(
         return BuildingPlaces(grid, crossed, [])
     row, held = shapely.STRtree(grids).query(buildings[crossed], predicate="intersects")
     row = crossed[row]
-    own = (home[row] < 0) | (home[row] == community[held])
+    own = (home[row] == ANYWHERE) | (home[row] == community[held]) & (home[row] >= 0)
     share = shapely.area(shapely.intersection(buildings[row], grids[held]))
     grid[crossed] = -1
     _take_largest(grid, row[own], held[own], share[own])
@@ -81,7 +83,7 @@ def _grid_of_points(points: Geometries, home: Integers, grids: Geometries, commu
     answer = np.full(len(points), nowhere, dtype=np.int64)
     # each grid is prepared once and asked for its points, not each point for its grids
     grid, point = shapely.STRtree(points).query(grids, predicate="intersects")
-    own = (home[point] < 0) | (home[point] == community[grid])
+    own = (home[point] == ANYWHERE) | (home[point] == community[grid]) & (home[point] >= 0)
     np.minimum.at(answer, point[own], grid[own])
     answer[answer == nowhere] = -1
     return answer
@@ -111,7 +113,7 @@ def _with_cuts(
     split = np.minimum(share, inside - share) >= CUT_M2
     cut = np.unique(row[split])
     pieces = np.isin(row, cut) & (share >= CUT_M2)
-    by = {int(b): [] for b in cut}
+    by: dict[int, list[int]] = {int(b): [] for b in cut}
     for b, g in zip(row[pieces].tolist(), held[pieces].tolist(), strict=True):
         by[b].append(g)
     return BuildingPlaces(grid, cut, [tuple(sorted(by[int(b)])) for b in cut])

@@ -13,10 +13,11 @@ import shapely
 from numpy.typing import NDArray
 
 from gridsvc.division.border_course import COURSES, Course, follow
-from gridsvc.division.building_places import BuildingPlaces, place_buildings
+from gridsvc.division.building_places import ANYWHERE, ELSEWHERE, BuildingPlaces, place_buildings
 from gridsvc.division.communities import Floats, Geometries, Integers
 from gridsvc.division.exactness import BorderEdges, Exactness, exactness
-from gridsvc.division.quality_problems import Found, Problem, problems_of
+from gridsvc.division.quality_figures import BorderShare, GridRow, Pieces, QualityReport, Spread, Stability
+from gridsvc.division.quality_problems import Found, problems_of
 from gridsvc.errors import GeometryError
 
 KINDS = ("governance", "unit")
@@ -66,7 +67,8 @@ class Ground:
     buildings
         Valid polygons.
     building_communities
-        Code of the community each building counts in; empty takes the grid that holds most of it, whichever.
+        Code of the community each building counts in; empty takes the grid that holds most of it, whichever. A building of a
+        community that is not among ``communities`` counts in no grid, but may be cut.
     households, population
         Per building; empty means zero everywhere.
     """
@@ -112,166 +114,6 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
-    """Distribution of a number over the grids: extremes, quartiles (linear between ranks), mean, coefficient of variation.
-
-    ``variation`` is the population standard deviation over the mean; None where the mean is zero.
-    """
-
-    least: float
-    quarter: float
-    median: float
-    three_quarters: float
-    most: float
-    mean: float
-    variation: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Pieces:
-    """Number and area of the pieces of a fault. ``area_m2`` is exactly 0.0 where the partition is exact."""
-
-    count: int
-    area_m2: float
-
-
-@dataclass(frozen=True, slots=True)
-class BorderShare:
-    """Metres of inner border along a kind of line, and their share of all inner border."""
-
-    metres: float
-    share: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Stability:
-    """What stays of the grids before.
-
-    ``households_kept_share`` is the share of households whose grid has the same code before and after; households in no grid before
-    are not counted. Source: our choice. ``codes_kept``, ``codes_new`` and ``codes_gone`` count grid codes.
-    """
-
-    households_kept_share: float | None
-    codes_kept: int
-    codes_new: int
-    codes_gone: int
-
-
-@dataclass(frozen=True, slots=True)
-class GridRow:
-    """One grid in numbers. Lengths in m, areas in m2.
-
-    ``in_bounds`` and ``on_target`` are None where nothing is asked; ``border_m`` is its inner border by what it follows;
-    ``households_kept`` counts households that were in a grid of the same code before, None without a before.
-    """
-
-    code: str
-    community_code: str
-    households: int
-    population: int
-    buildings: int
-    area_m2: float
-    target_m2: float | None
-    compactness: float
-    parts: int
-    in_bounds: bool | None
-    on_target: bool | None
-    border_m: dict[str, float]
-    outside_m2: float
-    buildings_cut: int
-    households_kept: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class QualityReport:
-    """The quality of a division in numbers, grid by grid, and as a list of places.
-
-    Attributes
-    ----------
-    kind
-        ``governance`` or ``unit``.
-    grids, communities
-        How many were measured.
-    exact_communities
-        Communities whose grids cancel out with the boundary edge by edge: a proof of no gap and no overlap. Source: winding numbers,
-        see `gridsvc.geo.partitions.check_partition`.
-    communities_without_grids
-        Their ground is not counted as gap.
-    gaps, overlaps, outside
-        Ground of a community that no grid covers; that two grids cover, once per pair; parts of grids beyond their community. ``area_m2``
-        holds all of it, slivers too, ``count`` the pieces of at least 1 m2. Source: seamless division (无缝拼接) and a grid within one
-        community (属地管理), principles of unit-grid division; the 1 m2 is our choice.
-    slivers
-        The smaller pieces of all three.
-    invalid
-        Grids that are no valid polygon; they are repaired to be measured at all.
-    not_contiguous
-        Grids in several parts within one part of their community. Source: one grid, one place; our choice of words.
-    outside_community
-        Grids with at least 1 m2 outside of their community, or of a community that is not known.
-    buildings_cut
-        Buildings with at least 0.1 m2 on both sides of a border within their community. Source: grids follow building groups and do
-        not split a managing unit (现状管理); the 0.1 m2 is our choice.
-    households_from
-        ``buildings`` where any are known, else ``grids`` (as stated with them).
-    households_total, households_in_no_grid
-        Of the buildings of these communities.
-    households
-        Per grid.
-    in_bounds_share
-        Share of the grids within the household bounds. Source: 300-500 resident households, city regulations on grid services.
-    attainable_share
-        The same among the grids of communities whose households can be split within the bounds at all (some whole number of grids k
-        with k x min <= households <= k x max). Source: our choice.
-    area_m2, on_target_share
-        Per grid; share within the spread of the target area.
-    compactness
-        Polsby-Popper, 4 pi A / P2, holes and parts included. Source: Polsby and Popper 1991; 1 is a circle, 0.785 a square.
-    border_m, border
-        Inner border, where a grid ends but its community does not: each metre once, and by what it follows (street before wall before
-        water). Where neighbours do not meet each side counts half. Source: our choice.
-    stability
-        Against the grids before; None without them.
-    rows
-        In the order of the grids given.
-    problems
-        Gravest kind first, largest first within a kind.
-    notes
-        What the reader must know of the input.
-    """
-
-    kind: str
-    grids: int
-    communities: int
-    exact_communities: int
-    communities_without_grids: tuple[str, ...]
-    gaps: Pieces
-    overlaps: Pieces
-    outside: Pieces
-    slivers: Pieces
-    invalid: int
-    not_contiguous: int
-    outside_community: int
-    buildings: int
-    buildings_cut: int
-    households_from: str
-    households_total: int
-    households_in_no_grid: int
-    households: Spread | None
-    in_bounds_share: float | None
-    attainable_share: float | None
-    area_m2: Spread | None
-    on_target_share: float | None
-    compactness: Spread | None
-    border_m: float
-    border: dict[str, BorderShare]
-    stability: Stability | None
-    rows: tuple[GridRow, ...]
-    problems: tuple[Problem, ...]
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Borders:
     """The inner borders of the grids, piece by piece with what each follows, for drawing; and the grid of each building."""
 
@@ -280,7 +122,12 @@ class Borders:
 
 
 def quality_report(
-    grids: GridSet, ground: Ground, bounds: Bounds | None = None, *, kind: str = "governance", before: GridSet | None = None
+    grids: GridSet,
+    ground: Ground,
+    bounds: Bounds | None = None,
+    *,
+    kind: str = "governance",
+    before: GridSet | None = None,
 ) -> QualityReport:
     """Return the quality report of grids on their ground.
 
@@ -310,7 +157,12 @@ def quality_report(
 
 
 def measured(
-    grids: GridSet, ground: Ground, bounds: Bounds | None = None, *, kind: str = "governance", before: GridSet | None = None
+    grids: GridSet,
+    ground: Ground,
+    bounds: Bounds | None = None,
+    *,
+    kind: str = "governance",
+    before: GridSet | None = None,
 ) -> tuple[QualityReport, Borders]:
     """Return the report and what a map draws of it; see `quality_report`."""
     bounds = bounds or Bounds()
@@ -322,7 +174,7 @@ def measured(
     edges = _with_outer(found.edges, ground.boundaries, community[solid], found.exact, bounds.along_m)
     inner = ~edges.outer
     course = follow(edges.ends[inner], (ground.streets, ground.walls, ground.water), bounds.along_m)
-    home = _positions(ground.building_communities, ground.communities, len(ground.buildings))
+    home = _homes(ground)
     places = place_buildings(ground.buildings, home, shapes[solid], community[solid], edges, ground.boundaries)
     measure = _Measure(grids, ground, bounds, kind, community, shapes, solid, invalid, found, edges, course, places)
     return measure.report(before), Borders(course, places)
@@ -350,16 +202,23 @@ def _check(grids: GridSet, ground: Ground) -> None:
         )
 
 
-def _positions(codes: NDArray[np.object_], known: NDArray[np.object_], size: int | None = None) -> Integers:
-    if size is not None and not len(codes):
-        return np.full(size, -1, dtype=np.int64)
+def _positions(codes: NDArray[np.object_], known: NDArray[np.object_], missing: int = -1) -> Integers:
     place = {code: i for i, code in enumerate(known)}
-    return np.array([place.get(code, -1) for code in codes], dtype=np.int64)
+    return np.array([place.get(code, missing) for code in codes], dtype=np.int64)
+
+
+def _homes(ground: Ground) -> Integers:
+    """Return the position of each building's community: `ANYWHERE` where none is stated, `ELSEWHERE` for one not among these."""
+    if not len(ground.building_communities):
+        return np.full(len(ground.buildings), ANYWHERE, dtype=np.int64)
+    return _positions(ground.building_communities, ground.communities, ELSEWHERE)
 
 
 def _repaired(shapes: Geometries) -> tuple[Geometries, NDArray[np.bool_]]:
     """Return the grids as valid polygons (an empty one where nothing is left), and which had to be repaired."""
-    made = shapely.force_2d(np.where(shapely.is_missing(shapes), shapely.Polygon(), shapes))
+    missing = shapely.is_missing(shapes) | ~np.isfinite(shapely.bounds(shapes)).all(axis=1)
+    made = shapely.force_2d(shapes)
+    made[missing] = shapely.Polygon()
     invalid = shapely.is_empty(made) | ~shapely.is_valid(made) | ~np.isin(shapely.get_type_id(made), (3, 6))
     for i in np.flatnonzero(invalid):
         parts = shapely.get_parts(shapely.get_parts(shapely.make_valid(made[i])))
@@ -409,9 +268,7 @@ class _Measure:
         households, population, source = self._counts(grid_of)
         area = shapely.area(self.shapes)
         target = self._targets()
-        compact = np.divide(
-            4 * np.pi * area, shapely.length(self.shapes) ** 2, out=np.zeros(size), where=area > 0
-        )
+        compact = np.divide(4 * np.pi * area, shapely.length(self.shapes) ** 2, out=np.zeros(size), where=area > 0)
         in_bounds = self._in_bounds(households)
         on_target = None if target is None else np.abs(area / target - 1) <= self.bounds.area_spread
         parted, parts = self._parted()
@@ -565,7 +422,7 @@ class _Measure:
                 parted[i] = True
                 continue
             ground = shapely.get_parts(self.ground.boundaries[self.community[i]])
-            piece, held = shapely.STRtree(ground).query(shapely.point_on_surface(pieces), predicate="within")
+            _, held = shapely.STRtree(ground).query(shapely.point_on_surface(pieces), predicate="within")
             parted[i] = len(np.unique(held)) < len(pieces)
         return parted, parts
 
@@ -598,12 +455,13 @@ class _Measure:
         shapes, _ = _repaired(before.shapes)
         solid = np.flatnonzero(~shapely.is_empty(shapes))
         community = _positions(before.communities, self.ground.communities)
-        home = _positions(self.ground.building_communities, self.ground.communities, len(self.ground.buildings))
+        home = _homes(self.ground)
         held = place_buildings(
             self.ground.buildings, home, shapes[solid], community[solid], None, self.ground.boundaries
         ).grid
-        code_before = np.append(before.codes[solid], None)[held]
-        code_after = np.append(self.grids.codes, None)[grid_of]
+        none = np.array([None], dtype=object)
+        code_before = np.concatenate([before.codes[solid], none])[held]
+        code_after = np.concatenate([self.grids.codes, none])[grid_of]
         same = (code_before == code_after) & (held >= 0)
         counted = households[held >= 0].sum()
         kept = np.bincount(grid_of[same], households[same], len(self.grids.codes)).astype(np.int64)

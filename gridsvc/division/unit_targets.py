@@ -2,64 +2,70 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import shapely
 
-from gridsvc.division.communities import DivisionRules, Floats, Geometries
+from gridsvc.division.atoms import make_atoms
+from gridsvc.division.communities import CommunityInput, DivisionRules, Floats, Geometries, check_community
+from gridsvc.errors import PartitionError
 
-_CELL_M = 25.0
+
+@dataclass(frozen=True, slots=True)
+class WeighedGround:
+    """The ground of one community in pieces, and what a square metre of each counts for unit grids.
+
+    ``unit_area_m2`` is what a unit grid should count together: 10,000 m2, more in a community too vast for its serial numbers.
+    ``is_plain`` says that the ground could not be told apart and counts in full everywhere.
+    """
+
+    pieces: Geometries
+    weight: Floats
+    unit_area_m2: float
+    is_plain: bool = False
 
 
-def unit_targets(
-    grids: Geometries, buildings: Geometries, water: Geometries, rules: DivisionRules | None = None
-) -> Floats:
-    """Return the target area of each unit grid. Unit: m2.
+def weigh_ground(community: CommunityInput, rules: DivisionRules | None = None) -> WeighedGround:
+    """Return the ground of a community weighed as `gridsvc.division.unit_grids` weighs it.
 
-    Built-up land counts in full, open land a quarter, water a tenth (``DivisionRules``); the target is the area at which what counts
-    makes 10,000 m2.
+    Built-up land counts in full, open land a quarter, water a tenth (``DivisionRules``), enclosure by enclosure.
+
+    Raises
+    ------
+    GeometryError
+        The boundary or a building is not a valid polygon.
+    """
+    rules = rules or DivisionRules()
+    check_community(community)
+    rules = rules.enlarged_for(rules.open_land_weight * community.boundary.area)
+    try:
+        atoms = make_atoms(community, rules, rules.border_strip_m)
+    except PartitionError:
+        whole = np.empty(1, dtype=object)
+        whole[0] = community.boundary
+        return WeighedGround(whole, np.ones(1), rules.unit_area_m2, is_plain=True)
+    weight = (atoms.size_m2 / atoms.area_m2)[atoms.atom_of_face]
+    return WeighedGround(atoms.faces, weight, rules.enlarged_for(float(atoms.size_m2.sum())).unit_area_m2)
+
+
+def unit_targets(grids: Geometries, ground: WeighedGround) -> Floats:
+    """Return the target area of each grid on the ground of its community: the area at which what counts makes one unit. Unit: m2.
 
     Parameters
     ----------
-    grids, buildings, water
-        Polygons. CRS: projected, metric.
+    grids
+        Valid polygons. CRS: that of the ground, projected, metric. A grid that meets none of it has the target of built-up land.
+    ground
+        See `weigh_ground`.
 
     Notes
     -----
-    Source: our choice. Built-up is every cell of 25 m that a building's box meets and those around it. A division makes its grids
-    from enclosures and knows which have buildings; this has to do with grids alone, and agrees with it within a few percent.
+    Source: our choice; the same target a division aims at, so that its own report agrees with it.
     """
-    rules = rules or DivisionRules()
-    area = shapely.area(grids)
-    built = np.minimum(area, _built_m2(grids, buildings))
-    wet = np.minimum(area - built, _water_m2(grids, water))
-    size = built + rules.water_weight * wet + rules.open_land_weight * (area - built - wet)
-    return rules.unit_area_m2 * np.divide(area, size, out=np.ones_like(area), where=size > 0)
-
-
-def _built_m2(grids: Geometries, buildings: Geometries) -> Floats:
-    if not len(buildings) or not len(grids):
-        return np.zeros(len(grids))
-    low_x, low_y, high_x, high_y = np.floor(shapely.bounds(buildings).T / _CELL_M).astype(np.int64)
-    cells = _cells(low_x - 1, low_y - 1, high_x + 1, high_y + 1)
-    middles = shapely.points((cells + 0.5) * _CELL_M)
-    grid, _ = shapely.STRtree(middles).query(grids, predicate="intersects")
-    return np.bincount(grid, minlength=len(grids)) * _CELL_M**2
-
-
-def _cells(low_x: np.ndarray, low_y: np.ndarray, high_x: np.ndarray, high_y: np.ndarray) -> np.ndarray:
-    """Return every cell of the rectangles once. Shape: (n, 2)."""
-    wide, tall = high_x - low_x + 1, high_y - low_y + 1
-    count = wide * tall
-    which = np.repeat(np.arange(len(count)), count)
-    number = np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
-    x, y = low_x[which] + number % wide[which], low_y[which] + number // wide[which]
-    _, first = np.unique((x << 32) + y, return_index=True)
-    return np.column_stack([x[first], y[first]])
-
-
-def _water_m2(grids: Geometries, water: Geometries) -> Floats:
-    wet = np.zeros(len(grids))
-    if len(water) and len(grids):
-        grid, area = shapely.STRtree(water).query(grids, predicate="intersects")
-        np.add.at(wet, grid, shapely.area(shapely.intersection(grids[grid], water[area])))
-    return wet
+    counted, whole = np.zeros(len(grids)), np.zeros(len(grids))
+    grid, piece = shapely.STRtree(ground.pieces).query(grids, predicate="intersects")
+    common = shapely.area(shapely.intersection(grids[grid], ground.pieces[piece]))
+    np.add.at(whole, grid, common)
+    np.add.at(counted, grid, common * ground.weight[piece])
+    return ground.unit_area_m2 * np.divide(whole, counted, out=np.ones(len(grids)), where=counted > 0)
