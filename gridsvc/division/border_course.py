@@ -121,8 +121,8 @@ class _Near:
         if not len(self._cells) or not len(ends):
             return np.zeros(len(ends), dtype=bool), np.zeros(len(ends), dtype=bool)
         spots = (ends[:, 0], ends[:, 1], ends.mean(axis=1))
-        near = np.stack([self.of_points(spot) for spot in spots])
-        return near.all(axis=0), near.any(axis=0) & ~near.all(axis=0)
+        near = np.stack([self.of_points(spot) for spot in spots]).sum(axis=0)
+        return near == len(spots), (near > 0) & (near < len(spots))
 
     def runs(self, ends: Floats, edge: Integers) -> tuple[Floats, Integers, NDArray[np.bool_]]:
         """Return the pieces cut where nearness begins or ends, to the metre: ends, edge, and whether near."""

@@ -1,6 +1,6 @@
 """Geometry as short text for a page: whole millionths of a degree, differences along a line, six bits a character.
 
-Two vertices that were equal stay equal. ``templates/coverage.js`` reads it back.
+Two vertices that were equal stay equal. ``templates/map_file.js`` reads it back.
 """
 
 from __future__ import annotations

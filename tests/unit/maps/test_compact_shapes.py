@@ -9,7 +9,7 @@ from gridsvc.maps.compact_shapes import ALPHABET, encode, origin_of
 
 
 def decode(text):
-    """Read as templates/coverage.js does: lists of vertices in millionths of a degree from the origin."""
+    """Read as templates/map_file.js does: lists of vertices in millionths of a degree from the origin."""
     lines = []
     for piece in text.split():
         numbers, value, shift = [], 0, 0

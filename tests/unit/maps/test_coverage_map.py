@@ -8,7 +8,7 @@ import pytest
 from factories.coverage import coverage_content
 
 from gridsvc.errors import GridsvcError, NotFoundError
-from gridsvc.maps import coverage
+from gridsvc.maps import map_file
 from gridsvc.maps.coverage import coverage_page, write_coverage_map
 from gridsvc.maps.layer_list import layer, layer_definitions
 from gridsvc.maps.self_contained import external_resources
@@ -196,7 +196,7 @@ def test_addresses_that_a_page_would_load_are_found(markup, found):
 
 
 def test_a_page_that_would_load_something_is_refused(monkeypatch):
-    monkeypatch.setattr(coverage, "font_css", lambda text: "@font-face{src:url(https://fonts.example/x.woff2)}")
+    monkeypatch.setattr(map_file, "font_css", lambda text: "@font-face{src:url(https://fonts.example/x.woff2)}")
 
     with pytest.raises(GridsvcError, match=r"fonts\.example"):
         coverage_page(coverage_content())

@@ -1,4 +1,5 @@
-// Draws the coverage map from the data in the page. No library but Leaflet; nothing is loaded.
+// Draws a map file from the data in the page: layers, tooltips, search, labels. No library but Leaflet; nothing is loaded.
+// What only one map has comes in a script of its own, which waits with gridsvc.onStart.
 var gridsvc = (function () {
   "use strict";
   var ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
@@ -6,7 +7,7 @@ var gridsvc = (function () {
   for (var i = 0; i < 64; i++) SIX_BITS[ALPHABET.charCodeAt(i)] = i;
 
   var data = null, map = null, shown = {}, layers = {}, style = {};
-  var highlight = null, tooltip = null, labels = {};
+  var highlight = null, tooltip = null, labels = {}, waitingForStart = [];
 
   function read() {
     data = JSON.parse(document.getElementById("gridsvc-data").textContent);
@@ -97,6 +98,13 @@ var gridsvc = (function () {
         var lines = [];
         group.shapes.forEach(function (text) { decode(text).forEach(function (line) { lines.push(open(line)); }); });
         made.push([path("polyline", lines, { color: group.color, fill: false, lineCap: "round" }), group.width, group.min_zoom]);
+      });
+      return made;
+    }
+    if (layer.points) {
+      layer.points.forEach(function (spot, i) {
+        var look = layer.classes[layer.class_of[i]];
+        made.push([L.circleMarker(latlng(spot), { interactive: false, radius: layer.circle.radius, color: layer.circle.stroke, weight: 1.5, fillColor: look.color, fillOpacity: 1 }), null, layer.min_zoom]);
       });
       return made;
     }
@@ -383,7 +391,7 @@ var gridsvc = (function () {
     var size = map.getSize(), legend = document.getElementById("gs-legend");
     legend.open = size.y >= 600;
     var wide = size.x >= 1100;
-    map.fitBounds(data.bounds, { paddingTopLeft: [wide ? 400 : 16, wide ? 16 : 190], paddingBottomRight: [wide ? 210 : 16, 30], animate: false });
+    map.fitBounds(data.bounds, { paddingTopLeft: [wide ? 400 : 16, wide ? 16 : 190], paddingBottomRight: [wide ? data.right_room || 210 : 16, 30], animate: false });
   }
 
   function useLanguage(language) {
@@ -419,17 +427,15 @@ var gridsvc = (function () {
     });
     map.on("mouseout", function () { map.closeTooltip(tooltip); });
     map.on("click", function (event) { select(at(event.latlng, true)); });
-    ["gs-head", "gs-legend", "gs-sources", "gs-panel"].forEach(function (id) {
-      var box = document.getElementById(id);
-      if (!box) return;
+    document.querySelectorAll(".gs-box").forEach(function (box) {
       L.DomEvent.disableClickPropagation(box);
       L.DomEvent.disableScrollPropagation(box);
       map.getContainer().appendChild(box);
-      box.hidden = box.id === "gs-panel" || box.id === "gs-sources";
     });
     search();
     headings();
     buttons();
+    waitingForStart.forEach(function (extra) { extra(tools); });
     fit();
     // again with the window, until somebody moves the map
     map.on("resize", fit);
@@ -439,5 +445,21 @@ var gridsvc = (function () {
     refresh();
   }
 
-  return { read: read, layer: makeLayer, start: start, decode: decode, find: function (words) { return matches(words); } };
+  // goes to a box of whole millionths and marks rings there; nothing is selected
+  function show(box, rings, color) {
+    select([]);
+    map.fitBounds([latlng([box[0], box[1]]), latlng([box[2], box[3]])], { maxZoom: 18, paddingTopLeft: [400, 60], paddingBottomRight: [data.right_room || 210, 60] });
+    highlight = L.layerGroup([path("polygon", rings.map(open), { color: color, weight: data.highlight.width, fill: true, fillColor: color, fillOpacity: 0.3 })]).addTo(map);
+    refresh();
+  }
+
+  var tools = {
+    data: function () { return data; }, map: function () { return map; }, layer: function (id) { return style[id]; }, decode: decode, boxOf: boxOf,
+    latlng: latlng, both: both, element: element, holding: holding, show: show, goTo: goTo
+  };
+
+  return {
+    read: read, layer: makeLayer, start: start, decode: decode, find: function (words) { return matches(words); },
+    onStart: function (extra) { waitingForStart.push(extra); }
+  };
 })();
