@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import click
 
 from gridsvc.bootstrap import open_app
+from gridsvc.cli.instants import at_option
 from gridsvc.cli.locating import parse_instant
 from gridsvc.cli.terminal import now, print_result, progress
 from gridsvc.errors import FileUnreadableError
+from gridsvc.services.division_map import write_division
 from gridsvc.services.mapping import write_coverage
 from gridsvc.settings import read_settings
 
@@ -47,10 +50,7 @@ def coverage(out: Path, division: str | None, at_text: str | None, sources: tupl
       gridsvc map coverage --out coverage.html
       gridsvc map coverage --division 420103 --at 2026-01-01T00:00:00+08:00 --out 江汉区.html
     """
-    if not out.absolute().parent.is_dir():
-        raise FileUnreadableError(
-            f"There is no folder {out.absolute().parent}.", hint="Make it first, or name another --out."
-        )
+    _check_folder(out)
     at = parse_instant(at_text) if at_text else now()
     settings = read_settings()
     with progress(silent=as_json) as shown, open_app(settings) as app, app.unit_of_work() as uow:
@@ -58,3 +58,44 @@ def coverage(out: Path, division: str | None, at_text: str | None, sources: tupl
             uow, division, at=at, out=out, sources=sources, timezone=settings.timezone, progress=shown
         )
     print_result(written, as_json)
+
+
+@map_group.command("division")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="HTML file to write.")
+@click.option("--division", required=True, metavar="CODE", help="District, street office or community; a city.")
+@click.option("--redraw", metavar="ID", help="Draw this redraw beside what is in force.")
+@at_option
+@click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    help="Line for the list of sources, e.g. the licence of the streets; may be repeated.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def division(
+    out: Path, division: str, redraw: str | None, at: datetime, sources: tuple[str, ...], as_json: bool
+) -> None:
+    """Write how a division is divided, with its quality report, as one file that opens without any network.
+
+    Grids, what their borders follow, households, problem places; with --redraw also what changes. Above 20,000 grids (a city)
+    communities are drawn instead; the legend says so.
+
+    \b
+    Example:
+      gridsvc map division --division 420103 --out 江汉区划分.html
+      gridsvc map division --division 420103 --redraw ID --out draft.html
+    """
+    _check_folder(out)
+    settings = read_settings()
+    with progress(silent=as_json) as shown, open_app(settings) as app, app.unit_of_work() as uow:
+        written = write_division(
+            uow, division, at=at, out=out, redraw=redraw, sources=sources, timezone=settings.timezone, progress=shown
+        )
+    print_result(written, as_json)
+
+
+def _check_folder(out: Path) -> None:
+    if not out.absolute().parent.is_dir():
+        raise FileUnreadableError(
+            f"There is no folder {out.absolute().parent}.", hint="Make it first, or name another --out."
+        )

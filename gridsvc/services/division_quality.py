@@ -247,13 +247,17 @@ def survey(
     targets: bool = True,
     bounds: Bounds | None = None,
     rules: DivisionRules | None = None,
+    communities: gpd.GeoDataFrame | None = None,
     progress: Progress = SILENT,
 ) -> Surveyed:
-    """Return the report of ``source`` with everything it was made from; see `report_quality`."""
+    """Return the report of ``source`` with everything it was made from; see `report_quality`.
+
+    ``communities`` narrows it to some of those under ``code``, rows as the store gives them.
+    """
     rules = rules or DivisionRules()
     progress.start("read communities")
-    whole = uow.divisions.list(level="community", prefix=code, at=at)
-    communities = _asked(whole, source)
+    if communities is None:
+        communities = _asked(uow.divisions.list(level="community", prefix=code, at=at), source)
     if source.grids.empty:
         raise NotFoundError(
             f"There are no {source.kind} grids under {code} ({source.label}) at {at.isoformat()}.",

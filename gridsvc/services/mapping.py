@@ -11,7 +11,8 @@ import geopandas as gpd
 import shapely
 
 from gridsvc.errors import NotFoundError
-from gridsvc.maps.coverage import MOST_GRIDS, NETWORKS, CoverageContent, WrittenMap, write_coverage_map
+from gridsvc.maps.coverage import MOST_GRIDS, NETWORKS, CoverageContent, write_coverage_map
+from gridsvc.maps.map_file import WrittenMap
 from gridsvc.progress import SILENT, Progress
 from gridsvc.services.data_sources import read_sources
 from gridsvc.store.listings import Listings
@@ -76,9 +77,9 @@ def coverage_content(
         "code": top["code"],
         "at": at,
         "divisions": divisions,
-        "streets": _touching(streets, divisions),
-        "water": _touching(uow.water.list(bounds), divisions),
-        "sources": _sources(uow, streets, sources),
+        "streets": touching(streets, divisions),
+        "water": touching(uow.water.list(bounds), divisions),
+        "sources": credits_of(uow, streets, sources),
         "timezone": timezone,
     }
     if total > MOST_GRIDS:
@@ -91,7 +92,7 @@ def coverage_content(
     return CoverageContent(grids=grids, reports=reports, **shared)
 
 
-def _touching(frame: gpd.GeoDataFrame, divisions: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+def touching(frame: gpd.GeoDataFrame, divisions: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     """Return the rows that touch the largest division drawn; those around it would only distract."""
     drawn = divisions.geometry[divisions.geometry.notna()]
     if frame.empty or drawn.empty:
@@ -135,7 +136,7 @@ def _counts(uow: UnitOfWork, prefix: str, at: datetime) -> dict[str, dict[str, i
     return counts
 
 
-def _sources(uow: UnitOfWork, streets: gpd.GeoDataFrame, given: Sequence[str]) -> list[str]:
+def credits_of(uow: UnitOfWork, streets: gpd.GeoDataFrame, given: Sequence[str]) -> list[str]:
     """Return where the data came from: what the caller states, else the files imported; OpenStreetMap wherever it was used."""
     found = read_sources(uow, street_sources=streets["source"].astype(str).unique(), stated=given)
     lines = list(given) or (["导入文件 Files imported: " + ", ".join(found.files)] if found.files else [])

@@ -97,7 +97,7 @@ var gridsvc = (function () {
       layer.lines.forEach(function (group) {
         var lines = [];
         group.shapes.forEach(function (text) { decode(text).forEach(function (line) { lines.push(open(line)); }); });
-        made.push([path("polyline", lines, { color: group.color, fill: false, lineCap: "round" }), group.width, group.min_zoom]);
+        made.push([path("polyline", lines, { color: group.color, fill: false, lineCap: group.dash ? "butt" : "round", dashArray: group.dash ? group.dash.join(" ") : null }), group.width, group.min_zoom]);
       });
       return made;
     }
@@ -250,12 +250,13 @@ var gridsvc = (function () {
 
   function swatch(layer) {
     var dot = element("i", "gs-dot");
-    dot.style.background = layer.line ? layer.line.color : "#999";
+    dot.style.background = layer.line ? layer.line.color : layer.fill ? layer.fill.color : "#999";
     return dot;
   }
 
-  function facts(layer, row, known) {
-    return data.facts.filter(function (fact) { return fact[0] !== "community" || !known; }).filter(function (fact) { return layer[fact[0]] && layer[fact[0]][row] !== null && layer[fact[0]][row] !== ""; })
+  // what is said of a feature; of all facts those named, all where none are
+  function facts(layer, row, known, named) {
+    return data.facts.filter(function (fact) { return (fact[0] !== "community" || !known) && (!named || named.indexOf(fact[0]) >= 0); }).filter(function (fact) { return layer[fact[0]] && layer[fact[0]][row] !== null && layer[fact[0]][row] !== ""; })
       .map(function (fact) {
         var value = layer[fact[0]][row];
         if (typeof value === "number") value = value.toLocaleString("zh-CN");
@@ -273,7 +274,7 @@ var gridsvc = (function () {
       head.appendChild(element("span", "gs-code", hit.layer.code[hit.row]));
       head.appendChild(element("span", "", hit.layer.name ? hit.layer.name[hit.row] : ""));
       box.appendChild(head);
-      (full ? facts(hit.layer, hit.row, known) : []).forEach(function (line) {
+      facts(hit.layer, hit.row, known, full ? null : data.tip_facts || []).forEach(function (line) {
         var row = element("div", "gs-fact");
         row.appendChild(holding("span", "", both(line[0])));
         row.appendChild(holding("span", "", both(line[1])));
@@ -292,11 +293,11 @@ var gridsvc = (function () {
   function mark(hits) {
     if (highlight) highlight.remove();
     var smallest = hits.reduce(function (least, hit) { return extent(hit) < extent(least) ? hit : least; });
-    var look = data.highlight, marked = hits.filter(function (hit) { return hit !== smallest && hit.layer.id.indexOf("grids_") === 0; });
+    var look = data.highlight, marked = hits.filter(function (hit) { return hit !== smallest && /^(grids_|division_households)/.test(hit.layer.id); });
     highlight = L.layerGroup(marked.concat([smallest]).map(function (hit) {
       var fill = hit === smallest;
       return path("polygon", hit.layer.rings[hit.row].map(open), {
-        color: fill ? look.color : hit.layer.line.color, weight: look.width, fill: fill, fillColor: look.fill_color, fillOpacity: look.fill_opacity
+        color: fill ? look.color : (hit.layer.line || look).color, weight: look.width, fill: fill, fillColor: look.fill_color, fillOpacity: look.fill_opacity
       });
     })).addTo(map);
     refresh();
