@@ -159,6 +159,7 @@ def division_page(content: DivisionContent) -> tuple[str, dict[str, int], bool]:
         "attribution": attribution(content.sources),
         "facts": [list(fact) for fact in _FACTS],
         "tip_facts": ["households", "area_m2", "compactness", "in_bounds"],
+        "left_room": 445,
         "right_room": 285,
         "problems": _problem_list(listed, origin),
         "problem_titles": problem_titles(),

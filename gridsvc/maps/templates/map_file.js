@@ -250,7 +250,7 @@ var gridsvc = (function () {
 
   function swatch(layer) {
     var dot = element("i", "gs-dot");
-    dot.style.background = layer.line ? layer.line.color : layer.fill ? layer.fill.color : "#999";
+    dot.style.background = layer.dot || (layer.line ? layer.line.color : "#999");
     return dot;
   }
 
@@ -322,7 +322,7 @@ var gridsvc = (function () {
     if (!layer.boxes) layer.boxes = layer.rings.map(boxOf);
     if (!shown[layer.id]) layer.group.addTo(map);
     var box = layer.boxes[row];
-    map.fitBounds([latlng([box[0], box[1]]), latlng([box[2], box[3]])], { maxZoom: 17, padding: [80, 80] });
+    map.fitBounds([latlng([box[0], box[1]]), latlng([box[2], box[3]])], L.extend({ maxZoom: 17 }, room(80)));
     select([{ layer: layer, row: row }]);
   }
 
@@ -387,12 +387,17 @@ var gridsvc = (function () {
     new MutationObserver(put).observe(list, { childList: true });
   }
 
-  // the whole division, beside the boxes where there is room for that
+  // the padding that keeps what is shown beside the boxes, where there is room for that
+  function room(least) {
+    var wide = map.getSize().x >= 1100;
+    return { paddingTopLeft: [wide ? data.left_room || 400 : 16, wide ? least : 190], paddingBottomRight: [wide ? data.right_room || 210 : 16, Math.max(least, 30)] };
+  }
+
+  // the whole division
   function fit() {
     var size = map.getSize(), legend = document.getElementById("gs-legend");
     legend.open = size.y >= 600;
-    var wide = size.x >= 1100;
-    map.fitBounds(data.bounds, { paddingTopLeft: [wide ? 400 : 16, wide ? 16 : 190], paddingBottomRight: [wide ? data.right_room || 210 : 16, 30], animate: false });
+    map.fitBounds(data.bounds, L.extend({ animate: false }, room(16)));
   }
 
   function useLanguage(language) {
@@ -449,7 +454,7 @@ var gridsvc = (function () {
   // goes to a box of whole millionths and marks rings there; nothing is selected
   function show(box, rings, color) {
     select([]);
-    map.fitBounds([latlng([box[0], box[1]]), latlng([box[2], box[3]])], { maxZoom: 18, paddingTopLeft: [400, 60], paddingBottomRight: [data.right_room || 210, 60] });
+    map.fitBounds([latlng([box[0], box[1]]), latlng([box[2], box[3]])], L.extend({ maxZoom: 18 }, room(60)));
     highlight = L.layerGroup([path("polygon", rings.map(open), { color: color, weight: data.highlight.width, fill: true, fillColor: color, fillOpacity: 0.3 })]).addTo(map);
     refresh();
   }
