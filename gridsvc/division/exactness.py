@@ -91,6 +91,11 @@ def exactness(boundaries: Geometries, grids: Geometries, community: Integers) ->
     return Exactness(exact & has_grids, faults, BorderEdges(edges.ends, edges.left, edges.right, outer))
 
 
+def proved_exact(boundaries: Geometries, grids: Geometries, community: Integers) -> NDArray[np.bool_]:
+    """Return the communities whose grids cancel out edge by edge with the boundary; arguments as in `exactness`."""
+    return _cancelled(boundaries, grids, community)[1]
+
+
 def _cancelled(boundaries: Geometries, grids: Geometries, community: Integers) -> tuple[BorderEdges, NDArray[np.bool_]]:
     """Return the edges, ``outer`` still unset, and the communities whose edges cancel out with their boundary."""
     shapes = shapely.orient_polygons(np.concatenate([grids, boundaries]), exterior_cw=False)
@@ -135,8 +140,8 @@ def _paired(
     key = (np.minimum(u, v) * names + np.maximum(u, v)) * (size + 1) + community + 1
     order = np.lexsort((u > v, key))
     key, forward, owner = key[order], (u < v)[order], owner[order]
-    meets = np.append((key[1:] == key[:-1]) & forward[:-1] & ~forward[1:], False)
-    second = np.append(False, meets[:-1]) if len(meets) else meets
+    meets = np.append((key[1:] == key[:-1]) & forward[:-1] & ~forward[1:], False)[: len(key)]
+    second = np.append(False, meets[:-1])[: len(key)]
     kept = np.flatnonzero(~second)
     right = np.where(meets[kept], np.append(owner[1:], -1)[kept], -1)
     single = order[kept[right < 0]]

@@ -97,7 +97,7 @@ def check_partition(
     shapes = np.asarray(grids, dtype=object)
     _require_polygons(np.array([boundary], dtype=object), "The boundary")
     _require_polygons(shapes, "A grid")
-    outline = _insert_vertices(boundary, shapely.get_coordinates(shapes), tolerance_m)
+    outline = insert_vertices(boundary, shapely.get_coordinates(shapes), tolerance_m)
     edges = _unmatched_edges(outline, shapes)
     if not edges:
         return PartitionReport()
@@ -286,8 +286,11 @@ def _merge_close(vertices: FloatArray, tolerance_m: float) -> FloatArray:
     return unique[representative[cluster]][inverse.ravel()]
 
 
-def _insert_vertices(boundary: shapely.Geometry, vertices: FloatArray, tolerance_m: float) -> shapely.Geometry:
-    """Return ``boundary`` with the given vertices inserted where they lie on it, and its own corners moved onto them."""
+def insert_vertices(boundary: shapely.Geometry, vertices: FloatArray, tolerance_m: float) -> shapely.Geometry:
+    """Return ``boundary`` with the given vertices inserted where they lie on it, and its own corners moved onto them.
+
+    ``vertices`` has shape (n, 2); the tolerance is in the unit of the coordinates, whichever that is.
+    """
     rings = _Rings.of(np.array([boundary], dtype=object))
     unique = np.unique(vertices + 0.0, axis=0)
     distance, nearest = cKDTree(unique).query(rings.vertices, distance_upper_bound=tolerance_m)

@@ -164,7 +164,20 @@ def entry(definition: Mapping[str, Any], count: int, *, shown: bool | None = Non
 
     ``shown`` says whether it is on at first; by default as its definition says.
     """
-    kept = ("id", "group", "order", "min_zoom", "fill", "line", "circle", "dot", "label", "title_zh", "title_en", "shown")
+    kept = (
+        "id",
+        "group",
+        "order",
+        "min_zoom",
+        "fill",
+        "line",
+        "circle",
+        "dot",
+        "label",
+        "title_zh",
+        "title_en",
+        "shown",
+    )
     made = {key: definition[key] for key in kept if key in definition}
     made["shown"] = definition["shown"] if shown is None else shown
     return {**made, "short": [definition["title_zh"].split("（")[0], definition["title_en"]], "count": count, **more}

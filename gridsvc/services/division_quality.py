@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from shapely.geometry import mapping as geojson
 
 from gridsvc.division.communities import DivisionRules, Floats, Geometries
+from gridsvc.division.exactness import proved_exact
 from gridsvc.division.quality_report import KINDS, Borders, Bounds, GridSet, Ground, QualityReport, measured
 from gridsvc.division.unit_targets import unit_targets, weigh_ground
 from gridsvc.errors import FileUnreadableError, NotFoundError, RequestInvalidError
 from gridsvc.formats.declared_datum import declare_datum
 from gridsvc.formats.import_fields import as_numbers, as_text, map_columns
 from gridsvc.formats.vector_files import read_table
+from gridsvc.geo.partitions import insert_vertices
 from gridsvc.geo.projections import gauss_kruger_epsg, to_metric, to_storage
 from gridsvc.progress import SILENT, Progress
 from gridsvc.services.community_inputs import STREETS_NOT_FOLLOWED, community_inputs
@@ -31,6 +33,7 @@ from gridsvc.store.unit_of_work import UnitOfWork
 NETWORK_OF_KIND = {"unit": "urban", "governance": "social"}
 KIND_OF_NETWORK = {network: kind for kind, network in NETWORK_OF_KIND.items()}
 _MARGIN_DEG = 0.001
+_ON_BOUNDARY_DEG = 1e-8  # about 1 mm
 _DISTRICT_DIGITS, _COMMUNITY_DIGITS = 6, 12
 
 
@@ -274,6 +277,7 @@ def survey(
     progress.start("read streets and buildings")
     district = uow.divisions.bounds(code[:_DISTRICT_DIGITS], at) or tuple(drawn.total_bounds)
     epsg = gauss_kruger_epsg((district[0] + district[2]) / 2)
+    drawn = _with_grid_vertices(drawn, source.grids, epsg)
     around = _Around.read(uow, code, drawn)
     ground = around.ground(drawn, epsg)
     target = None
@@ -300,6 +304,25 @@ def survey(
         report=_with_undrawn(report, communities, drawn),
     )
     return Surveyed(quality, source.grids, source.before, communities, ground, borders)
+
+
+def _with_grid_vertices(drawn: gpd.GeoDataFrame, grids: gpd.GeoDataFrame, epsg: int) -> gpd.GeoDataFrame:
+    """Return the communities with the vertices that their grids alone have on the boundary, where it is not matched without.
+
+    A boundary straight in longitude and latitude is bent in metres, by a centimetre on a kilometre; a vertex that lies on it as stored
+    would lie beside it when measured.
+    """
+    sound = shapely.is_valid(grids.geometry.to_numpy()) & ~shapely.is_empty(grids.geometry.to_numpy())
+    shapes = grids.geometry.to_numpy()[sound]
+    place = pd.Series(np.arange(len(drawn)), index=drawn["code"])
+    community = place.reindex(grids["community_code"].to_numpy()[sound]).fillna(-1).to_numpy(dtype=np.int64)
+    boundaries = drawn.geometry.to_numpy().copy()
+    proved = proved_exact(to_metric(boundaries, epsg), to_metric(shapes, epsg), community)
+    for i in np.flatnonzero(~proved):
+        vertices = shapely.get_coordinates(shapely.force_2d(shapes[community == i]))
+        if len(vertices):
+            boundaries[i] = insert_vertices(boundaries[i], vertices, _ON_BOUNDARY_DEG)
+    return drawn.set_geometry(gpd.GeoSeries(boundaries, crs=drawn.crs))
 
 
 def _asked(communities: gpd.GeoDataFrame, source: Source) -> gpd.GeoDataFrame:

@@ -43,12 +43,12 @@ def connection(town_engine):
 @pytest.fixture
 def still_clock(monkeypatch):
     """The web room's clock, standing at NOW."""
-    from gridsvc.web.api import circle, divisions, facilities, grids, locate, redraw_edits, redraws, reports, workforce
+    from gridsvc.web.api import circle, divisions, facilities, grids, locate, quality, redraw_edits, redraws, reports, workforce
     from gridsvc.web.pages import command_centre
     from gridsvc.web.tiles import vector_tiles
 
     for module in (
-        callers, circle, divisions, facilities, grids, locate, redraw_edits, redraws, reports, workforce, vector_tiles,
+        callers, circle, divisions, facilities, grids, locate, quality, redraw_edits, redraws, reports, workforce, vector_tiles,
         command_centre,
     ):  # fmt: skip
         monkeypatch.setattr(module, "now", lambda: NOW)

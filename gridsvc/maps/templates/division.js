@@ -65,6 +65,14 @@ gridsvc.onStart(function (tools) {
     });
   }
 
+  // the legend has what the layer switch above it leaves
+  function fitLegend() {
+    var map = tools.map(), above = map.getContainer().querySelector(".leaflet-control-layers");
+    document.getElementById("gs-legend").style.maxHeight = Math.max(34, map.getSize().y - above.offsetHeight - above.offsetTop - 42) + "px";
+  }
+
   chips();
   fill();
+  fitLegend();
+  tools.map().on("resize", fitLegend);
 });
