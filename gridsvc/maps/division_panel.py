@@ -61,7 +61,7 @@ def _table(reports: Mapping[str, QualityReport], before: Mapping[str, QualityRep
         for kind, report in reports.items():
             shown = value(report)
             old = value(before[kind]) if kind in before else None
-            was = f"<small>{both('原', 'was')} {old}</small>" if old is not None and old != shown else ""
+            was = f"<small>{both('原', 'was')} {old.split('<')[0]}</small>" if old is not None and old != shown else ""
             mark = "" if fault is None or shown is None else (" class='bad'" if fault(report) else " class='good'")
             cells += f"<td{mark}>{'–' if shown is None else shown}{was}</td>"
         if any(value(report) is not None for report in reports.values()):
