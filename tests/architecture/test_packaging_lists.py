@@ -94,10 +94,13 @@ def test_front_end_files_are_named_once_and_land_in_vendor_folders():
 
 
 def test_locks_name_versions_and_no_places():
-    python_lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    python_locks = [
+        (ROOT / name).read_text(encoding="utf-8") for name in ("requirements.lock", "benchmarks/requirements.lock")
+    ]
     npm_lock = (ROOT / "frontend" / "package-lock.json").read_text(encoding="utf-8")
 
-    assert not re.search(r"--(extra-)?index-url|--find-links|--trusted-host|://| @ file", python_lock)
+    for lock in python_locks:
+        assert not re.search(r"--(extra-)?index-url|--find-links|--trusted-host|://| @ file", lock)
     assert '"resolved"' not in npm_lock
 
 
@@ -109,3 +112,13 @@ def test_requirements_lock_covers_setup_cfg():
     locked = {name.lower().replace("_", "-") for name in re.findall(r"^([\w.-]+)(?:\[[\w,]+\])?==", lock, flags=re.M)}
 
     assert {n.lower().replace("_", "-") for n in names} <= locked, "renew it with ./run lock"
+
+
+def test_the_peers_of_benchmarks_shadow_no_locked_package():
+    def names(lock: str) -> set[str]:
+        return set(re.findall(r"^([\w.-]+)==", (ROOT / lock).read_text(encoding="utf-8"), flags=re.MULTILINE))
+
+    peers = names("benchmarks/requirements.lock")
+
+    assert {"spopt", "gerrychain", "momepy", "neatnet"} <= peers
+    assert not peers & names("requirements.lock")

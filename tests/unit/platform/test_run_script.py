@@ -69,15 +69,39 @@ def test_ci_is_green_only_when_lint_and_some_tests_passed(
     assert done.returncode == expected, done.stdout + done.stderr
 
 
-def test_an_unknown_benchmark_is_named(checkout: Path):
+@pytest.fixture
+def benchmarks(checkout: Path) -> Path:
+    """A checkout whose set-up is done, whose Python says what it is told, with two benchmarks and a module they share."""
     script = (checkout / "run").read_text()
-    (checkout / "run").write_text(script.replace("    setup\n    if [ $# -gt 0 ]", "    if [ $# -gt 0 ]"))
+    script = script.replace("run_bench() {", "setup() { mkdir -p var/stamps var/log .venv/bin; }\nrun_bench() {")
+    (checkout / "run").write_text(script)
     (checkout / "benchmarks").mkdir()
+    for name in ("walking.py", "swimming.py", "_pool.py", "requirements.lock"):
+        (checkout / "benchmarks" / name).write_text("peer==1 --hash=sha256:0\n")
+    (checkout / "requirements.lock").write_text("")
+    (checkout / ".venv" / "bin").mkdir(parents=True)
+    python = checkout / ".venv" / "bin" / "python"
+    python.write_text('#!/bin/bash\nif [ "$2" = pip ]; then mkdir -p "${*: -3:1}"; fi\necho "$PYTHONPATH: $*"\n')
+    python.chmod(0o755)
+    return checkout
 
-    done = run(checkout / "run", "bench", "flying")
+
+def test_an_unknown_benchmark_is_named(benchmarks: Path):
+    done = run(benchmarks / "run", "bench", "flying")
 
     assert done.returncode == 1
-    assert "no benchmark flying" in done.stderr
+    assert "no benchmark flying; there are: swimming.py walking.py" in done.stderr
+
+
+def test_peers_are_installed_once_beside_the_locked_packages_and_options_reach_the_benchmark(benchmarks: Path):
+    first = run(benchmarks / "run", "bench", "walking", "--runs", "2")
+    again = run(benchmarks / "run", "bench")
+
+    assert first.returncode == again.returncode == 0, first.stderr + again.stderr
+    assert "installing 1 locked packages to compare with" in first.stdout
+    assert "installing" not in again.stdout
+    assert f"{benchmarks}/var/peers: benchmarks/walking.py --runs 2" in first.stdout
+    assert "swimming.py" in again.stdout and "walking.py" in again.stdout and "_pool" not in again.stdout
 
 
 def test_a_failing_step_ends_setup_with_the_end_of_its_log(checkout: Path):
