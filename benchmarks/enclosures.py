@@ -15,7 +15,7 @@ import importlib.util
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import geopandas as gpd
@@ -28,7 +28,8 @@ from shapely.ops import substring
 from gridsvc.division.communities import DivisionRules
 from gridsvc.division.enclosures import Ground, enclose
 
-RULES = DivisionRules()
+# dead ends drawn on to the next line cut blocks in two on purpose; here only blocks count
+RULES = replace(DivisionRules(), dead_end_m=0.0)
 CLOSING_M = 2.0
 FOUND_WITHIN = 0.02
 CRS = 4547
