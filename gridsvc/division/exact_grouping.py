@@ -1,0 +1,423 @@
+"""The best grouping of a small community's atoms, with proof, or the best found and how far from the best it may be.
+
+The cost is that of the annealing in ``grouping``, term by term: bounds missed, border that follows no line, roundness lost.
+It is a sum over groups, so the best grouping is the cheapest choice of contiguous groups that hold every atom once. There
+are far too many groups to write down; instead
+
+1. a linear programme over the groups known so far prices the atoms;
+2. groups that cost less than their atoms' prices are added, annealed first, and once that finds none, by ``GroupSearch``,
+   which overlooks none: then the programme's value is a lower bound of every grouping's cost;
+3. all groups within the gap between this bound and the best grouping known are listed, and the cheapest choice among them
+   is found by branch and bound (HiGHS). A grouping with a group outside the gap costs more than the best known.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import Bounds, LinearConstraint, linprog, milp
+
+from gridsvc.division.atoms import Atoms
+from gridsvc.division.communities import DivisionRules, Floats, Integers
+from gridsvc.division.governance_grids import governance_grids
+from gridsvc.division.grouping import Task, group
+from gridsvc.division.priced_groups import GroupCosts, Groups, GroupSearch, annealed_groups
+from gridsvc.errors import GridsvcError
+
+MOST_ATOMS = 150
+
+# costs nearer than this are equal
+_EXACT = 1e-6
+_STARTS, _MOVES_PER_ATOM = 10, 400
+_ANNEALED, _GROUP_MOVES = 60, 4000
+_STEPS_PER_S, _MOST_STEPS = 1_000_000, 100_000_000
+_MOST_GROUPS, _MOST_NEW = 100_000, 300
+
+
+@dataclass(frozen=True, slots=True)
+class ExactGrouping:
+    """A grouping, what it costs, and what is known of the best.
+
+    Attributes
+    ----------
+    labels
+        Group of each atom, numbered in the order of their first atoms.
+    objective
+        Cost of the grouping (``grouping_cost``).
+    lower_bound
+        No grouping into as many contiguous groups costs less.
+    gap
+        Share of the objective that a better grouping could save at most; 0.0 when proven.
+    proven
+        Whether no better grouping exists (to 0.000001).
+    seconds
+        Time taken.
+    rounds
+        Times the linear programme was solved.
+    groups
+        Number of groups it chose from at the end.
+    """
+
+    labels: Integers
+    objective: float
+    lower_bound: float
+    gap: float
+    proven: bool
+    seconds: float
+    rounds: int
+    groups: int
+
+
+def grouping_cost(task: Task, labels: Integers) -> float:
+    """Return the cost that ``group`` anneals and ``solve_exactly`` minimises, for any grouping.
+
+    For each group: how far its weight is off the bounds (with the gentle pull to their middle), and 1 / Polsby-Popper; and the
+    border that follows no line, in sides of a mean group. Groups need not be contiguous.
+
+    Parameters
+    ----------
+    labels
+        Group of each atom, from 0, none empty.
+    """
+    return GroupCosts(task, int(labels.max()) + 1).of_labels(labels)
+
+
+def solve_exactly(
+    task: Task, count: int, *, hint: Integers | None = None, seconds: float = 30.0, seed: int = 0
+) -> ExactGrouping:
+    """Return the cheapest grouping into ``count`` contiguous groups, or the best found in time with its gap.
+
+    Parameters
+    ----------
+    count
+        Number of groups; as many as atoms where there are fewer atoms.
+    hint
+        Grouping to begin from, as ``group`` returns it; the answer never costs more. Where it has fewer groups than wanted,
+        atoms of its heaviest groups are set apart first. Without it, ``group`` is asked.
+    seconds
+        Time after which the best found is returned. The answer is overrun by one step at most (some tenths of a second).
+    seed
+        Same task, count, hint and seed, same answer, unless the time ran out.
+
+    Raises
+    ------
+    GridsvcError
+        When the atoms are not connected, are more than ``MOST_ATOMS``, or have borders too entangled; when bounds, weights
+        or hint are impossible.
+
+    Notes
+    -----
+    Cost: grows with the atoms open at a time (``priced_groups``); measured numbers in docs/decisions/0009-exact-division.md.
+    """
+    began = time.monotonic()
+    _check(task, count)
+    size = len(task.weight)
+    count = min(count, size)
+    if count == 1 or count == size:
+        labels = np.arange(size, dtype=np.int64) if count == size else np.zeros(size, dtype=np.int64)
+        cost = grouping_cost(task, labels)
+        return ExactGrouping(labels, cost, cost, 0.0, True, time.monotonic() - began, 0, count)
+    if hint is None:
+        hint, _ = group(task, count, seed=seed, starts=1, moves_per_atom=_MOVES_PER_ATOM)
+    choice = _Choice(task, count, _completed(_checked_hint(hint, task, count), task, count))
+    search = _Search(choice, began + seconds, seed)
+    search.run()
+    gap = max(0.0, (choice.cost - search.lower_bound) / choice.cost)
+    proven = choice.cost - search.lower_bound <= _EXACT
+    return ExactGrouping(
+        _in_order(choice.labels),
+        choice.cost,
+        min(search.lower_bound, choice.cost),
+        0.0 if proven else gap,
+        proven,
+        time.monotonic() - began,
+        search.rounds,
+        len(choice.groups),
+    )
+
+
+def exact_governance_grids(
+    atoms: Atoms, rules: DivisionRules, *, seed: int, seconds: float
+) -> tuple[Integers, ExactGrouping]:
+    """Return the governance grid of each atom and what is known of the best, as many grids as ``governance_grids`` makes.
+
+    Raises
+    ------
+    GridsvcError
+        When the community has more than ``MOST_ATOMS`` atoms.
+    """
+    task = Task(
+        atoms.linked,
+        atoms.households.astype(float),
+        atoms.area_m2,
+        atoms.perimeter_m,
+        float(rules.households_min),
+        float(rules.households_max),
+    )
+    _check(task, 1)
+    hint = governance_grids(atoms, rules, seed=seed)
+    found = solve_exactly(task, int(hint.max()) + 1, hint=hint, seconds=seconds, seed=seed)
+    return found.labels, found
+
+
+def _check(task: Task, count: int) -> None:
+    size = len(task.weight)
+    if size > MOST_ATOMS:
+        raise GridsvcError(
+            f"The exact grouping takes at most {MOST_ATOMS} atoms; this community has {size}.",
+            hint="Divide it without the exact grouping, or by parts.",
+            atoms=size,
+            most_atoms=MOST_ATOMS,
+        )
+    if size == 0 or count < 1:
+        raise GridsvcError(f"{size} atoms cannot be grouped into {count} groups.", hint="Give one of each at least.")
+    if not 0 <= task.low < task.high:
+        raise GridsvcError(
+            f"A group's weight cannot be kept between {task.low:g} and {task.high:g}.",
+            hint="Give bounds with 0 <= low < high.",
+        )
+    measures = np.stack([task.weight, task.area_m2, task.perimeter_m])
+    if not (np.isfinite(measures).all() and (measures >= 0).all()):
+        raise GridsvcError(
+            "Weights, areas and perimeters of atoms must be finite and not below zero.", hint="Correct the atoms."
+        )
+    if not task.area_m2.sum() > 0:
+        raise GridsvcError("The atoms have no area.", hint="Correct the atoms.")
+    parts = int(task.neighbours.components().max()) + 1
+    if parts > 1:
+        raise GridsvcError(
+            f"The atoms fall into {parts} parts that share no border.",
+            hint="Link the parts (Atoms.linked), or group each by itself.",
+        )
+
+
+def _checked_hint(hint: Integers, task: Task, count: int) -> Integers:
+    """Return the hint numbered from 0 without empty groups, refusing what is no contiguous grouping into so many groups."""
+    if len(hint) != len(task.weight):
+        raise GridsvcError(
+            f"The grouping to begin from has {len(hint)} atoms, the task {len(task.weight)}.",
+            hint="Give one label per atom.",
+        )
+    labels = _in_order(np.asarray(hint))
+    groups = int(labels.max()) + 1
+    if groups > count:
+        raise GridsvcError(
+            f"The grouping to begin from has {groups} groups, more than the {count} wanted.", hint="Give one with fewer."
+        )
+    if int(_parts(task, labels).max()) + 1 > groups:
+        raise GridsvcError(
+            "The grouping to begin from has a group that is not contiguous.", hint="Give one of contiguous groups."
+        )
+    return labels
+
+
+def _parts(task: Task, labels: Integers) -> Integers:
+    """Return the contiguous part of its group that each atom belongs to."""
+    near = task.neighbours
+    rows = np.repeat(np.arange(len(labels)), np.diff(near.start))
+    same = (labels[rows] == labels[near.ids]) & (rows < near.ids)
+    nothing = np.zeros(int(same.sum()))
+    return type(near).of_pairs(len(labels), rows[same], near.ids[same], nothing, nothing).components()
+
+
+def _in_order(labels: Integers) -> Integers:
+    """Return the labels numbered in the order of their first atoms."""
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), dtype=np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[inverse]
+
+
+def _completed(labels: Integers, task: Task, count: int) -> Integers:
+    """Return the labels with as many groups as wanted: the heaviest groups give up single atoms they stay whole without."""
+    labels = labels.copy()
+    for new in range(int(labels.max()) + 1, count):
+        sizes, held = np.bincount(labels), np.bincount(labels, task.weight)
+        heaviest = int(max(range(new), key=lambda g: (sizes[g] > 1, held[g])))
+        for atom in np.flatnonzero(labels == heaviest):
+            apart = labels.copy()
+            apart[atom] = new
+            # every contiguous group of two atoms or more has one it stays whole without
+            if int(_parts(task, apart).max()) == new:
+                labels = apart
+                break
+    return labels
+
+
+class _Choice:
+    """The groups known so far, each once, and the best choice among them so far."""
+
+    def __init__(self, task: Task, count: int, labels: Integers) -> None:
+        self.costs = GroupCosts(task, count)
+        self.count = count
+        self.groups: list[Groups] = []
+        self.cost_of: list[float] = []
+        self._known: set[bytes] = set()
+        self.labels = labels
+        self.cost = np.inf
+        self.offer(labels)
+
+    def add(self, groups: Groups) -> int:
+        """Take groups not known yet; return how many these were."""
+        before = len(self.groups)
+        for chosen in groups:
+            key = np.packbits(chosen).tobytes()
+            if key not in self._known:
+                self._known.add(key)
+                self.groups.append(chosen.copy())
+                self.cost_of.append(float(self.costs.of(chosen[None])[0]))
+        return len(self.groups) - before
+
+    def offer(self, labels: Integers) -> None:
+        """Take the groups of a grouping, and the grouping itself where it is the best so far."""
+        self.add(labels == np.arange(self.count)[:, None])
+        cost = self.costs.of_labels(labels)
+        if cost < self.cost - 1e-9:
+            self.labels, self.cost = labels, cost
+
+    def priced(self) -> tuple[float, Floats, float, Groups]:
+        """Return the cost of the cheapest fractional choice, the prices of atoms and of one group, and the groups chosen."""
+        held = np.vstack([np.array(self.groups, dtype=float).T, np.ones(len(self.groups))])
+        wanted = np.append(np.ones(len(held) - 1), self.count)
+        solved = linprog(self.cost_of, A_eq=held, b_eq=wanted, method="highs")
+        prices = solved.eqlin.marginals
+        used = np.array([self.groups[i] for i in np.flatnonzero(solved.x > 1e-9)])
+        return float(solved.fun), prices[:-1], float(prices[-1]), used
+
+    def choose(self, prices: Floats, least: float, reach: float, seconds: float) -> float:
+        """Find the cheapest choice of known groups whose cost less prices is within ``reach`` of the least; return its lower bound."""
+        groups, cost = np.array(self.groups), np.array(self.cost_of)
+        near = cost - groups @ prices <= least + reach + _EXACT
+        groups, cost = groups[near], cost[near]
+        held = np.vstack([groups.T.astype(float), np.ones(len(groups))])
+        wanted = np.append(np.ones(groups.shape[1]), self.count)
+        solved = milp(
+            cost,
+            constraints=LinearConstraint(held, wanted, wanted),
+            integrality=np.ones(len(cost)),
+            bounds=Bounds(0, 1),
+            options={"time_limit": max(seconds, 0.01), "mip_rel_gap": 0.0},
+        )
+        if solved.x is not None:
+            chosen = groups[solved.x > 0.5]
+            if len(chosen) == self.count and (chosen.sum(axis=0) == 1).all():
+                self.offer(chosen.argmax(axis=0))
+        if solved.status == 2:  # no choice at all among these
+            return np.inf
+        return -np.inf if solved.mip_dual_bound is None else float(solved.mip_dual_bound)
+
+
+class _Search:
+    """Raises the lower bound and lowers the cost of the best choice until they meet or the time is over."""
+
+    def __init__(self, choice: _Choice, until: float, seed: int) -> None:
+        self.choice = choice
+        self.until = until
+        self.seed = seed
+        self.rounds = 0
+        # no term of the cost is below zero
+        self.lower_bound = 0.0
+
+    def left(self) -> float:
+        """Return the time left. Unit: s."""
+        return self.until - time.monotonic()
+
+    def run(self) -> None:
+        """Search."""
+        choice = self.choice
+        for start in range(_STARTS):
+            if self.left() <= 0:
+                return
+            labels, _ = group(
+                choice.costs.task,
+                choice.count,
+                seed=self.seed + 1000 + start,
+                starts=1,
+                moves_per_atom=_MOVES_PER_ATOM,
+            )
+            if int(labels.max()) + 1 == choice.count:
+                choice.offer(labels)
+        searched = self._price()
+        if searched is not None:
+            self._close(*searched)
+
+    def _price(self) -> tuple[GroupSearch, Floats, float, float] | None:
+        """Add groups until none costs less than its price; return the search, the prices, the least cost above them, the bound."""
+        choice = self.choice
+        search = None
+        while self.left() > 0:
+            value, prices, price, used = self._annealed_round()
+            if self.left() <= 0:
+                break
+            if search is None:
+                choice.choose(prices, price, choice.cost - value, self.left())
+                search = GroupSearch(choice.costs, self._roundness(), choice.cost)
+            least = search.set_prices(prices)
+            self._raise(float(prices.sum()) + choice.count * min(price, least))
+            steps = int(min(_MOST_STEPS, max(self.left(), 0.05) * _STEPS_PER_S))
+            found, cost, is_all = search.within(price, most_groups=_MOST_GROUPS, most_steps=steps)
+            cheapest = float(cost.min(initial=price))
+            if is_all:
+                self._raise(float(prices.sum()) + choice.count * cheapest)
+                if cheapest > price - _EXACT / choice.count:
+                    return search, prices, cheapest, self.lower_bound
+            cheap = np.argsort(cost, kind="stable")[:_MOST_NEW]
+            if choice.add(found[cheap[cost[cheap] < price - _EXACT / choice.count]]) == 0:
+                break
+        self._choose_at_last()
+        return None
+
+    def _annealed_round(self) -> tuple[float, Floats, float, Groups]:
+        """Add annealed groups until none is found; return value, prices, the price of one group, and the groups in use."""
+        choice = self.choice
+        while True:
+            self.rounds += 1
+            value, prices, price, used = choice.priced()
+            if self.left() <= 0:
+                return value, prices, price, used
+            draw = np.random.default_rng([self.seed, self.rounds])
+            others = used[draw.integers(len(used), size=max(0, _ANNEALED - len(used)))]
+            limit = price - _EXACT
+            added = 0
+            for begun, hot in ((used, 0.05), (others, 0.5)):
+                found = annealed_groups(
+                    choice.costs, begun, prices, limit, hot=hot, moves=_GROUP_MOVES, seed=self.seed + self.rounds
+                )
+                added += choice.add(found)
+            if added == 0:
+                return value, prices, price, used
+
+    def _close(self, search: GroupSearch, prices: Floats, least: float, bound: float) -> None:
+        """List the groups within the gap, little by little, and choose among them."""
+        choice = self.choice
+        reach = 0.02
+        while choice.cost - self.lower_bound > _EXACT and self.left() > 0:
+            reach = min(reach, choice.cost - bound)
+            steps = int(min(_MOST_STEPS, max(self.left(), 0.05) * _STEPS_PER_S))
+            found, _, is_all = search.within(least + reach, most_groups=_MOST_GROUPS, most_steps=steps)
+            choice.add(found)
+            chosen = choice.choose(prices, least, reach, self.left())
+            if not is_all:
+                return
+            # a grouping with a group out of reach costs more than the bound and the reach together
+            self._raise(min(chosen, bound + reach))
+            reach *= 3
+
+    def _choose_at_last(self) -> None:
+        choice = self.choice
+        if self.left() > 0:
+            choice.choose(np.zeros(len(choice.labels)), 0.0, np.inf, self.left())
+
+    def _raise(self, bound: float) -> None:
+        """Take a lower bound; it holds for groupings cheaper than the best known, so it ends there."""
+        self.lower_bound = max(self.lower_bound, min(bound, self.choice.cost))
+
+    def _roundness(self) -> float:
+        """Return perimeter over area of the groups of the best grouping. Unit: 1/m."""
+        choice, task = self.choice, self.choice.costs.task
+        near = task.neighbours
+        rows = np.repeat(np.arange(len(choice.labels)), np.diff(near.start))
+        inner_m = near.shared_m[choice.labels[rows] == choice.labels[near.ids]].sum()
+        return float((task.perimeter_m.sum() - inner_m) / task.area_m2.sum())
