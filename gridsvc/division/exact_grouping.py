@@ -8,7 +8,7 @@ are far too many groups to write down; instead
 2. groups that cost less than their atoms' prices are added, annealed first, and once that finds none, by ``GroupSearch``,
    which overlooks none: then the programme's value is a lower bound of every grouping's cost;
 3. all groups within the gap between this bound and the best grouping known are listed, and the cheapest choice among them
-   is found by branch and bound (HiGHS). A grouping with a group outside the gap costs more than the best known.
+   is searched through to the end. A grouping with a group outside the gap costs more than the best known.
 """
 
 from __future__ import annotations
@@ -17,13 +17,19 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, linprog, milp
+from scipy.optimize import linprog
 
 from gridsvc.division.atoms import Atoms
 from gridsvc.division.communities import DivisionRules, Floats, Integers
 from gridsvc.division.governance_grids import governance_grids
 from gridsvc.division.grouping import Task, group
-from gridsvc.division.priced_groups import GroupCosts, Groups, GroupSearch, annealed_groups
+from gridsvc.division.priced_groups import (
+    GroupCosts,
+    Groups,
+    GroupSearch,
+    annealed_groups,
+    cheapest_choice,
+)
 from gridsvc.errors import GridsvcError
 
 MOST_ATOMS = 150
@@ -32,8 +38,9 @@ MOST_ATOMS = 150
 _EXACT = 1e-6
 _STARTS, _MOVES_PER_ATOM = 10, 400
 _ANNEALED, _GROUP_MOVES = 60, 4000
-_STEPS_PER_S, _MOST_STEPS = 1_000_000, 100_000_000
-_MOST_GROUPS, _MOST_NEW = 100_000, 300
+_STEPS_PER_S, _CHOICES_PER_S, _MOST_STEPS = 1_000_000, 15_000_000, 400_000_000
+_MOST_GROUPS, _MOST_NEW = 400_000, 300
+_TANGENTS = (0.8, 1.0, 1.3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +211,8 @@ def _checked_hint(hint: Integers, task: Task, count: int) -> Integers:
     groups = int(labels.max()) + 1
     if groups > count:
         raise GridsvcError(
-            f"The grouping to begin from has {groups} groups, more than the {count} wanted.", hint="Give one with fewer."
+            f"The grouping to begin from has {groups} groups, more than the {count} wanted.",
+            hint="Give one with fewer.",
         )
     if int(_parts(task, labels).max()) + 1 > groups:
         raise GridsvcError(
@@ -277,36 +285,14 @@ class _Choice:
         if cost < self.cost - 1e-9:
             self.labels, self.cost = labels, cost
 
-    def priced(self) -> tuple[float, Floats, float, Groups]:
-        """Return the cost of the cheapest fractional choice, the prices of atoms and of one group, and the groups chosen."""
+    def priced(self) -> tuple[Floats, float, Groups]:
+        """Return the prices of the atoms and of one group in the cheapest fractional choice, and the groups chosen."""
         held = np.vstack([np.array(self.groups, dtype=float).T, np.ones(len(self.groups))])
         wanted = np.append(np.ones(len(held) - 1), self.count)
         solved = linprog(self.cost_of, A_eq=held, b_eq=wanted, method="highs")
         prices = solved.eqlin.marginals
         used = np.array([self.groups[i] for i in np.flatnonzero(solved.x > 1e-9)])
-        return float(solved.fun), prices[:-1], float(prices[-1]), used
-
-    def choose(self, prices: Floats, least: float, reach: float, seconds: float) -> float:
-        """Find the cheapest choice of known groups whose cost less prices is within ``reach`` of the least; return its lower bound."""
-        groups, cost = np.array(self.groups), np.array(self.cost_of)
-        near = cost - groups @ prices <= least + reach + _EXACT
-        groups, cost = groups[near], cost[near]
-        held = np.vstack([groups.T.astype(float), np.ones(len(groups))])
-        wanted = np.append(np.ones(groups.shape[1]), self.count)
-        solved = milp(
-            cost,
-            constraints=LinearConstraint(held, wanted, wanted),
-            integrality=np.ones(len(cost)),
-            bounds=Bounds(0, 1),
-            options={"time_limit": max(seconds, 0.01), "mip_rel_gap": 0.0},
-        )
-        if solved.x is not None:
-            chosen = groups[solved.x > 0.5]
-            if len(chosen) == self.count and (chosen.sum(axis=0) == 1).all():
-                self.offer(chosen.argmax(axis=0))
-        if solved.status == 2:  # no choice at all among these
-            return np.inf
-        return -np.inf if solved.mip_dual_bound is None else float(solved.mip_dual_bound)
+        return prices[:-1], float(prices[-1]), used
 
 
 class _Search:
@@ -346,37 +332,35 @@ class _Search:
     def _price(self) -> tuple[GroupSearch, Floats, float, float] | None:
         """Add groups until none costs less than its price; return the search, the prices, the least cost above them, the bound."""
         choice = self.choice
-        search = None
+        typical = self._roundness()
+        search = GroupSearch(choice.costs, tuple(share * typical for share in _TANGENTS), choice.cost)
         while self.left() > 0:
-            value, prices, price, used = self._annealed_round()
+            prices, price = self._annealed_round()
             if self.left() <= 0:
                 break
-            if search is None:
-                choice.choose(prices, price, choice.cost - value, self.left())
-                search = GroupSearch(choice.costs, self._roundness(), choice.cost)
             least = search.set_prices(prices)
             self._raise(float(prices.sum()) + choice.count * min(price, least))
-            steps = int(min(_MOST_STEPS, max(self.left(), 0.05) * _STEPS_PER_S))
-            found, cost, is_all = search.within(price, most_groups=_MOST_GROUPS, most_steps=steps)
+            found, cost, is_all = search.within(price, most_groups=_MOST_GROUPS, most_steps=self._steps(_STEPS_PER_S))
             cheapest = float(cost.min(initial=price))
-            if is_all:
-                self._raise(float(prices.sum()) + choice.count * cheapest)
-                if cheapest > price - _EXACT / choice.count:
-                    return search, prices, cheapest, self.lower_bound
             cheap = np.argsort(cost, kind="stable")[:_MOST_NEW]
-            if choice.add(found[cheap[cost[cheap] < price - _EXACT / choice.count]]) == 0:
+            added = choice.add(found[cheap[cost[cheap] < price - _EXACT / choice.count]])
+            if is_all:
+                bound = float(prices.sum()) + choice.count * cheapest
+                self._raise(bound)
+                if added == 0:
+                    return search, prices, cheapest, bound
+            elif added == 0:
                 break
-        self._choose_at_last()
         return None
 
-    def _annealed_round(self) -> tuple[float, Floats, float, Groups]:
-        """Add annealed groups until none is found; return value, prices, the price of one group, and the groups in use."""
+    def _annealed_round(self) -> tuple[Floats, float]:
+        """Add annealed groups until none is found; return the prices of the atoms and of one group."""
         choice = self.choice
         while True:
             self.rounds += 1
-            value, prices, price, used = choice.priced()
+            prices, price, used = choice.priced()
             if self.left() <= 0:
-                return value, prices, price, used
+                return prices, price
             draw = np.random.default_rng([self.seed, self.rounds])
             others = used[draw.integers(len(used), size=max(0, _ANNEALED - len(used)))]
             limit = price - _EXACT
@@ -387,28 +371,36 @@ class _Search:
                 )
                 added += choice.add(found)
             if added == 0:
-                return value, prices, price, used
+                return prices, price
 
     def _close(self, search: GroupSearch, prices: Floats, least: float, bound: float) -> None:
-        """List the groups within the gap, little by little, and choose among them."""
+        """List the groups nearest to their prices, little by little, and choose among them, until nothing better can be left.
+
+        A grouping costs ``bound`` and what its groups cost above their prices and the least, in all.
+        """
         choice = self.choice
         reach = 0.02
         while choice.cost - self.lower_bound > _EXACT and self.left() > 0:
-            reach = min(reach, choice.cost - bound)
-            steps = int(min(_MOST_STEPS, max(self.left(), 0.05) * _STEPS_PER_S))
-            found, _, is_all = search.within(least + reach, most_groups=_MOST_GROUPS, most_steps=steps)
-            choice.add(found)
-            chosen = choice.choose(prices, least, reach, self.left())
-            if not is_all:
+            before = choice.cost
+            gap = before - bound
+            reach = min(reach, gap)
+            groups, cost, is_all = search.within(
+                least + reach, most_groups=_MOST_GROUPS, most_steps=self._steps(_STEPS_PER_S)
+            )
+            above = np.maximum(cost - least, 0.0)
+            chosen, none_missed = cheapest_choice(groups, above, choice.count, gap - 1e-9, self._steps(_CHOICES_PER_S))
+            if len(chosen):
+                choice.offer(groups[chosen].argmax(axis=0))
+            if is_all and none_missed:
+                # a grouping with a group out of reach costs more than the bound and the reach together
+                self._raise(bound + reach)
+                reach *= 3
+            elif choice.cost == before:
                 return
-            # a grouping with a group out of reach costs more than the bound and the reach together
-            self._raise(min(chosen, bound + reach))
-            reach *= 3
 
-    def _choose_at_last(self) -> None:
-        choice = self.choice
-        if self.left() > 0:
-            choice.choose(np.zeros(len(choice.labels)), 0.0, np.inf, self.left())
+    def _steps(self, per_s: int) -> int:
+        """Return how many steps a kernel may take in the time left."""
+        return int(min(_MOST_STEPS, max(self.left(), 0.05) * per_s))
 
     def _raise(self, bound: float) -> None:
         """Take a lower bound; it holds for groupings cheaper than the best known, so it ends there."""
