@@ -1,7 +1,7 @@
 """The best grouping of a small community's atoms, with proof, or the best found and how far from the best it may be.
 
-The cost is that of the annealing in ``grouping``, term by term: bounds missed, border that follows no line, roundness lost.
-It is a sum over groups, so the best grouping is the cheapest choice of contiguous groups that hold every atom once. There
+The cost is that of the annealing in ``grouping``, term by term: bounds missed, border that follows no line, roundness lost, load
+spread unevenly; nothing is made linear or left out. It is a sum over groups, so the best grouping is the cheapest choice of contiguous groups that hold every atom once. There
 are far too many groups to write down; instead
 
 1. a linear programme over the groups known so far prices the atoms;
@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy.optimize import linprog
 
 from gridsvc.division.atoms import Atoms
-from gridsvc.division.communities import DivisionRules, Floats, Integers
+from gridsvc.division.borders import Neighbours
+from gridsvc.division.communities import CommunityInput, DivisionRules, Floats, Integers
 from gridsvc.division.governance_grids import governance_grids
 from gridsvc.division.grouping import Task, group
 from gridsvc.division.priced_groups import (
@@ -50,7 +52,7 @@ class ExactGrouping:
     Attributes
     ----------
     labels
-        Group of each atom, numbered in the order of their first atoms.
+        Group of each atom, numbered in the order of their first atoms; groups of fixed atoms have their numbers.
     objective
         Cost of the grouping (``grouping_cost``).
     lower_bound
@@ -80,8 +82,9 @@ class ExactGrouping:
 def grouping_cost(task: Task, labels: Integers) -> float:
     """Return the cost that ``group`` anneals and ``solve_exactly`` minimises, for any grouping.
 
-    For each group: how far its weight is off the bounds (with the gentle pull to their middle), and 1 / Polsby-Popper; and the
-    border that follows no line, in sides of a mean group. Groups need not be contiguous.
+    For each group: how far its weight is off the bounds (with the gentle pull to their middle), 1 / Polsby-Popper, and how far its
+    load is off the mean; and the border that follows no line, in sides of a mean group. Groups need not be contiguous. Infinite
+    where a fixed atom is not with its like; what was there before is not counted.
 
     Parameters
     ----------
@@ -104,7 +107,8 @@ def solve_exactly(
         Grouping to begin from, as ``group`` returns it; the answer never costs more. Where it has fewer groups than wanted,
         atoms of its heaviest groups are set apart first. Without it, ``group`` is asked.
     seconds
-        Time after which the best found is returned. The answer is overrun by one step at most (some tenths of a second).
+        Time after which the best found is returned, overrun by one step at most (some tenths of a second). What numba compiles on
+        the first call ever is not counted.
     seed
         Same task, count, hint and seed, same answer, unless the time ran out.
 
@@ -118,14 +122,15 @@ def solve_exactly(
     -----
     Cost: grows with the atoms open at a time (``priced_groups``); measured numbers in docs/decisions/0009-exact-division.md.
     """
-    began = time.monotonic()
     _check(task, count)
+    _compile()
+    began = time.monotonic()
     size = len(task.weight)
     count = min(count, size)
     if count == 1 or count == size:
         labels = np.arange(size, dtype=np.int64) if count == size else np.zeros(size, dtype=np.int64)
         cost = grouping_cost(task, labels)
-        return ExactGrouping(labels, cost, cost, 0.0, True, time.monotonic() - began, 0, count)
+        return ExactGrouping(_numbered(labels, task), cost, cost, 0.0, True, time.monotonic() - began, 0, count)
     if hint is None:
         hint, _ = group(task, count, seed=seed, starts=1, moves_per_atom=_MOVES_PER_ATOM)
     choice = _Choice(task, count, _completed(_checked_hint(hint, task, count), task, count))
@@ -134,7 +139,7 @@ def solve_exactly(
     gap = max(0.0, (choice.cost - search.lower_bound) / choice.cost)
     proven = choice.cost - search.lower_bound <= _EXACT
     return ExactGrouping(
-        _in_order(choice.labels),
+        _numbered(choice.labels, task),
         choice.cost,
         min(search.lower_bound, choice.cost),
         0.0 if proven else gap,
@@ -146,27 +151,56 @@ def solve_exactly(
 
 
 def exact_governance_grids(
-    atoms: Atoms, rules: DivisionRules, *, seed: int, seconds: float
+    atoms: Atoms, rules: DivisionRules, *, seed: int, seconds: float, community: CommunityInput | None = None
 ) -> tuple[Integers, ExactGrouping]:
-    """Return the governance grid of each atom and what is known of the best, as many grids as ``governance_grids`` makes.
+    """Return the governance grid of each atom, and what is known of the best with as many grids as ``governance_grids`` makes.
+
+    Dedicated areas are grids of their own as there. What is left may have several parts: each is grouped exactly, their costs add up.
+
+    Parameters
+    ----------
+    seconds
+        For all parts together.
+    community
+        As for ``governance_grids``.
 
     Raises
     ------
     GridsvcError
-        When the community has more than ``MOST_ATOMS`` atoms.
+        When a part has more than ``MOST_ATOMS`` atoms, or grids that were there before should be kept.
     """
-    task = Task(
-        atoms.linked,
-        atoms.households.astype(float),
-        atoms.area_m2,
-        atoms.perimeter_m,
-        float(rules.households_min),
-        float(rules.households_max),
+    _compile()
+    until = time.monotonic() + seconds
+    parts: list[ExactGrouping] = []
+
+    def improve(task: Task, labels: Integers) -> Integers:
+        left = max(0.0, until - time.monotonic())
+        parts.append(solve_exactly(task, int(labels.max()) + 1, hint=labels, seconds=left, seed=seed))
+        return parts[-1].labels
+
+    labels = governance_grids(atoms, rules, seed=seed, community=community, improve=improve)
+    cost, bound = sum(part.objective for part in parts), sum(part.lower_bound for part in parts)
+    proven = all(part.proven for part in parts)
+    return labels, ExactGrouping(
+        labels,
+        cost,
+        bound,
+        0.0 if proven else (cost - bound) / cost,
+        proven,
+        sum(part.seconds for part in parts),
+        sum(part.rounds for part in parts),
+        sum(part.groups for part in parts),
     )
-    _check(task, 1)
-    hint = governance_grids(atoms, rules, seed=seed)
-    found = solve_exactly(task, int(hint.max()) + 1, hint=hint, seconds=seconds, seed=seed)
-    return found.labels, found
+
+
+@cache
+def _compile() -> None:
+    """Have the kernels compiled, or read from the cache, by grouping four squares."""
+    sides = np.array([0, 0, 1, 2]), np.array([1, 2, 3, 3])
+    task = Task(
+        Neighbours.of_pairs(4, *sides, np.ones(4), np.ones(4)), np.ones(4), np.ones(4), np.full(4, 4.0), 1.0, 2.0
+    )
+    _Search(_Choice(task, 2, np.array([0, 0, 0, 1])), np.inf, 0).run()
 
 
 def _check(task: Task, count: int) -> None:
@@ -192,6 +226,16 @@ def _check(task: Task, count: int) -> None:
         )
     if not task.area_m2.sum() > 0:
         raise GridsvcError("The atoms have no area.", hint="Correct the atoms.")
+    if task.former is not None and task.keep_cost > 0:
+        raise GridsvcError(
+            "The exact grouping does not weigh which group an atom was in before.",
+            hint="Divide without it, or with stability 0.",
+        )
+    if task.fixed is not None and int(task.fixed.max(initial=-1)) >= count:
+        raise GridsvcError(
+            f"An atom is fixed to group {int(task.fixed.max())}, but {count} groups are wanted.",
+            hint="Ask for more groups.",
+        )
     parts = int(task.neighbours.components().max()) + 1
     if parts > 1:
         raise GridsvcError(
@@ -218,6 +262,11 @@ def _checked_hint(hint: Integers, task: Task, count: int) -> Integers:
         raise GridsvcError(
             "The grouping to begin from has a group that is not contiguous.", hint="Give one of contiguous groups."
         )
+    if not np.isfinite(grouping_cost(task, labels)):
+        raise GridsvcError(
+            "The grouping to begin from has an atom that is not in the group it is fixed to.",
+            hint="Give one that keeps them.",
+        )
     return labels
 
 
@@ -238,13 +287,29 @@ def _in_order(labels: Integers) -> Integers:
     return rank[inverse]
 
 
+def _numbered(labels: Integers, task: Task) -> Integers:
+    """Return the labels numbered in the order of their first atoms, but as fixed where atoms are."""
+    labels = _in_order(labels)
+    if task.fixed is None or not (task.fixed >= 0).any():
+        return labels
+    groups = int(labels.max()) + 1
+    number = np.full(groups, -1, dtype=np.int64)
+    held = task.fixed >= 0
+    number[labels[held]] = task.fixed[held]
+    number[number < 0] = np.setdiff1d(np.arange(groups), number)
+    return number[labels]
+
+
 def _completed(labels: Integers, task: Task, count: int) -> Integers:
     """Return the labels with as many groups as wanted: the heaviest groups give up single atoms they stay whole without."""
     labels = labels.copy()
     for new in range(int(labels.max()) + 1, count):
         sizes, held = np.bincount(labels), np.bincount(labels, task.weight)
         heaviest = int(max(range(new), key=lambda g: (sizes[g] > 1, held[g])))
-        for atom in np.flatnonzero(labels == heaviest):
+        members = np.flatnonzero(labels == heaviest)
+        if task.fixed is not None:
+            members = members[np.argsort(task.fixed[members] >= 0, kind="stable")]
+        for atom in members:
             apart = labels.copy()
             apart[atom] = new
             # every contiguous group of two atoms or more has one it stays whole without

@@ -7,6 +7,7 @@ grid they were in where that is wanted.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -50,7 +51,12 @@ def _missed(households: float, low: int, high: int) -> float:
 
 
 def governance_grids(
-    atoms: Atoms, rules: DivisionRules, *, seed: int, community: CommunityInput | None = None
+    atoms: Atoms,
+    rules: DivisionRules,
+    *,
+    seed: int,
+    community: CommunityInput | None = None,
+    improve: Callable[[Task, Integers], Integers] | None = None,
 ) -> Integers:
     """Return the governance grid of each atom, numbered from 0.
 
@@ -60,6 +66,8 @@ def governance_grids(
     ----------
     community
         Where seeds, former grids and villager groups are read from; without it atoms are grouped as they are.
+    improve
+        Takes each task and the grouping found, and returns the one to use (``exact_grouping``).
     """
     grid = np.full(len(atoms.area_m2), -1, dtype=np.int64)
     made = 0
@@ -76,13 +84,18 @@ def governance_grids(
     part = components_within(atoms.linked.start, atoms.linked.ids, np.where(grid < 0, 0, 1 + grid))[free]
     for piece in np.unique(part):
         chosen = free[part == piece]
-        grid[chosen] = made + _grouped(atoms, chosen, rules, seed, community)
+        grid[chosen] = made + _grouped(atoms, chosen, rules, seed, community, improve)
         made = int(grid[chosen].max()) + 1
     return grid
 
 
 def _grouped(
-    atoms: Atoms, chosen: Integers, rules: DivisionRules, seed: int, community: CommunityInput | None
+    atoms: Atoms,
+    chosen: Integers,
+    rules: DivisionRules,
+    seed: int,
+    community: CommunityInput | None,
+    improve: Callable[[Task, Integers], Integers] | None,
 ) -> Integers:
     """Return the group of each of the chosen atoms, which are connected."""
     bundle = np.arange(len(chosen)) if community is None else linked_atoms(atoms, chosen, community, rules)
@@ -96,7 +109,8 @@ def _grouped(
         counts.sort(key=lambda count: count != int(former.max()) + 1)
     if fixed is not None:
         counts = [max(count, int(fixed.max()) + 1) for count in counts]
-    return _best(task, counts, rules, seed)[bundle]
+    labels = _best(task, counts, rules, seed)
+    return (labels if improve is None else improve(task, labels))[bundle]
 
 
 def _best(task: Task, counts: list[int], rules: DivisionRules, seed: int) -> Integers:

@@ -15,7 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from gridsvc.division.communities import Floats, Integers
-from gridsvc.division.grouping import _BAND, _OFF_LINE, _SHAPE, Task, _leaves_whole, _lost_roundness, _miss
+from gridsvc.division.grouping import _BAND, Task, _leaves_whole, _lost_roundness, _miss
 from gridsvc.errors import GridsvcError
 
 Groups = NDArray[np.bool_]
@@ -41,11 +41,23 @@ def _group_cost(
     high: float,
     off_line_cost: float,
     shape_cost: float,
+    load: NDArray,
+    load_cost: float,
+    fixed: NDArray,
 ) -> float:
-    """Return what one group adds to the cost of a grouping; a border that follows no line is halved between its two groups."""
-    group_weight, group_area, group_perimeter, border = 0.0, 0.0, 0.0, 0.0
+    """Return what one group adds to the cost of a grouping; a border that follows no line is halved between its two groups.
+
+    ``load`` is relative to that of a mean group. Infinite where atoms fixed to two groups meet, or those of one are parted.
+    """
+    group_weight, group_area, group_perimeter, border, group_load = 0.0, 0.0, 0.0, 0.0, 0.0
+    holds = -1
     for i in range(len(chosen)):
         if chosen[i]:
+            if fixed[i] >= 0:
+                if holds >= 0 and fixed[i] != holds:
+                    return np.inf
+                holds = fixed[i]
+            group_load += load[i]
             group_weight += weight[i]
             group_area += area[i]
             group_perimeter += perimeter[i]
@@ -54,10 +66,15 @@ def _group_cost(
                     group_perimeter -= shared[e]
                 else:
                     border += 0.5 * off_line[e]
+    if holds >= 0:
+        for i in range(len(chosen)):
+            if fixed[i] == holds and not chosen[i]:
+                return np.inf
     return (
         _BAND * _miss(group_weight, low, high)
         + shape_cost * _lost_roundness(group_area, group_perimeter)
         + off_line_cost * border
+        + load_cost * (group_load - 1.0) ** 2
     )
 
 
@@ -71,16 +88,18 @@ class GroupCosts:
     @property
     def off_line_cost(self) -> float:
         """Cost of border that follows no line, which counts in sides of a mean group. Unit: 1/m."""
-        return _OFF_LINE / float(np.sqrt(self.task.area_m2.sum() / self.count))
+        return self.task.off_line_cost / float(np.sqrt(self.task.area_m2.sum() / self.count))
 
-    @property
-    def shape_cost(self) -> float:
-        """Cost of one unit of 1 / Polsby-Popper."""
-        return _SHAPE
-
-    def arrays(self) -> tuple[Integers, Integers, Floats, Floats, Floats, Floats, Floats, float, float, float, float]:
+    def arrays(
+        self,
+    ) -> tuple[
+        Integers, Integers, Floats, Floats, Floats, Floats, Floats, float, float, float, float, Floats, float, Integers
+    ]:
         """Return the task as the kernels take it."""
         task, near = self.task, self.task.neighbours
+        size = len(task.weight)
+        load = np.zeros(size) if task.load is None else task.load
+        total = float(load.sum())
         return (
             near.start,
             near.ids,
@@ -92,7 +111,10 @@ class GroupCosts:
             task.low,
             task.high,
             self.off_line_cost,
-            self.shape_cost,
+            task.shape_cost,
+            load * (self.count / max(total, 1e-9)),
+            task.load_cost if total > 0 else 0.0,
+            np.full(size, -1, dtype=np.int64) if task.fixed is None else task.fixed,
         )
 
     def of(self, groups: Groups) -> Floats:
@@ -119,6 +141,9 @@ def _annealed_group(
     high: float,
     off_line_cost: float,
     shape_cost: float,
+    load: NDArray,
+    load_cost: float,
+    fixed: NDArray,
     prices: NDArray,
     most_atoms: int,
     hot: float,
@@ -127,7 +152,7 @@ def _annealed_group(
 ) -> float:
     """Improve a contiguous group (1 in, 0 out) in place by taking and leaving atoms; return its cost less its prices."""
     size = len(chosen)
-    group_weight, group_area, group_perimeter, border, price = 0.0, 0.0, 0.0, 0.0, 0.0
+    group_weight, group_area, group_perimeter, border, group_load, price = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     atoms = 0
     for i in range(size):
         if chosen[i] == 1:
@@ -136,13 +161,14 @@ def _annealed_group(
             group_area += area[i]
             group_perimeter += perimeter[i]
             price += prices[i]
+            group_load += load[i]
             for e in range(start[i], start[i + 1]):
                 if chosen[ids[e]] == 1:
                     group_perimeter -= shared[e]
                 else:
                     border += 0.5 * off_line[e]
     cost = _BAND * _miss(group_weight, low, high) + shape_cost * _lost_roundness(group_area, group_perimeter)
-    cost += off_line_cost * border - price
+    cost += off_line_cost * border + load_cost * (group_load - 1.0) ** 2 - price
     best, best_cost = chosen.copy(), cost
     seen = np.zeros(size, dtype=np.int64)
     stack = np.zeros(size, dtype=np.int64)
@@ -156,7 +182,7 @@ def _annealed_group(
         state ^= state << np.uint64(17)
         i = int(np.int64(state % np.uint64(size)))
         is_in = chosen[i] == 1
-        if (is_in and atoms == 1) or (not is_in and atoms == most_atoms):
+        if fixed[i] >= 0 or (is_in and atoms == 1) or (not is_in and atoms == most_atoms):
             continue
         touching, touched, to_line = 0, 0.0, 0.0
         for e in range(start[i], start[i + 1]):
@@ -174,8 +200,9 @@ def _annealed_group(
         new_perimeter = group_perimeter + sign * (perimeter[i] - 2 * touched)
         new_border = border + sign * to_line
         new_price = price + sign * prices[i]
+        new_load = group_load + sign * load[i]
         new_cost = _BAND * _miss(new_weight, low, high) + shape_cost * _lost_roundness(new_area, new_perimeter)
-        new_cost += off_line_cost * new_border - new_price
+        new_cost += off_line_cost * new_border + load_cost * (new_load - 1.0) ** 2 - new_price
         chance = np.float64((state >> np.uint64(40)) % np.uint64(1 << 20)) / (1 << 20)
         if new_cost > cost and chance >= np.exp((cost - new_cost) / temperature):
             continue
@@ -183,13 +210,8 @@ def _annealed_group(
             continue
         chosen[i] = 1 - chosen[i]
         atoms += -1 if is_in else 1
-        group_weight, group_area, group_perimeter, border, price = (
-            new_weight,
-            new_area,
-            new_perimeter,
-            new_border,
-            new_price,
-        )
+        group_weight, group_area, group_perimeter = new_weight, new_area, new_perimeter
+        border, group_load, price = new_border, new_load, new_price
         cost = new_cost
         if cost < best_cost - 1e-9:
             best_cost = cost
@@ -318,6 +340,9 @@ def _list_groups(
     high: float,
     off_line_cost: float,
     shape_cost: float,
+    load: NDArray,
+    load_cost: float,
+    fixed: NDArray,
     prices: NDArray,
     limit: float,
     slack: float,
@@ -348,7 +373,21 @@ def _list_groups(
         if step == size:
             if atoms[step] > 0:
                 cost = _group_cost(
-                    chosen, start, ids, shared, off_line, weight, area, perimeter, low, high, off_line_cost, shape_cost
+                    chosen,
+                    start,
+                    ids,
+                    shared,
+                    off_line,
+                    weight,
+                    area,
+                    perimeter,
+                    low,
+                    high,
+                    off_line_cost,
+                    shape_cost,
+                    load,
+                    load_cost,
+                    fixed,
                 )
                 for i in range(size):
                     if chosen[i]:
@@ -481,7 +520,7 @@ class GroupSearch:
         self._set_weights(task, (rows + 1) * len(roundness), most_cost)
         border = np.repeat(np.arange(size), np.diff(near.start))
         outer_m = task.perimeter_m - np.bincount(border, near.shared_m, size)
-        scale, r = costs.shape_cost / (4 * np.pi), np.array(roundness)[:, None]
+        scale, r = task.shape_cost / (4 * np.pi), np.array(roundness)[:, None]
         self._atom_cost = scale * (2 * r * outer_m - r**2 * task.area_m2)
         self._set_steps(0.5 * costs.off_line_cost * near.off_line_m + scale * 2 * r * near.shared_m)
         self._prices = np.zeros(size)

@@ -83,7 +83,9 @@ def least_cost(task, count):
     return min(costs)
 
 
-@pytest.mark.parametrize(("rows", "columns", "count"), [(2, 3, 2), (3, 3, 2), (3, 3, 3), (2, 4, 4), (3, 4, 2), (3, 4, 3)])
+@pytest.mark.parametrize(
+    ("rows", "columns", "count"), [(2, 3, 2), (3, 3, 2), (3, 3, 3), (2, 4, 4), (3, 4, 2), (3, 4, 3)]
+)
 def test_it_finds_what_trying_all_groupings_finds(rows, columns, count):
     task = town(np.random.default_rng(rows * 10 + columns), rows, columns)
 
@@ -160,7 +162,9 @@ def test_atoms_without_any_weight_are_grouped_too():
 
 def test_parts_across_a_gap_are_joined_by_their_link():
     nothing = np.zeros(1)
-    pairs = Neighbours.of_pairs(4, np.array([0, 1, 2]), np.array([1, 2, 3]), np.array([10.0, 0, 10]), np.array([5.0, 0, 5]))
+    pairs = Neighbours.of_pairs(
+        4, np.array([0, 1, 2]), np.array([1, 2, 3]), np.array([10.0, 0, 10]), np.array([5.0, 0, 5])
+    )
     task = Task(pairs, np.ones(4), np.full(4, 100.0), np.full(4, 40.0), 1.0, 3.0)
 
     found = solve_exactly(task, 2)
