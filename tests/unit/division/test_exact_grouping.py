@@ -1,6 +1,7 @@
 """The exact grouping against every grouping there is, on maps small enough to try them all."""
 
 from dataclasses import replace
+from functools import cache
 
 import networkx
 import numpy as np
@@ -60,27 +61,45 @@ def is_contiguous(task, labels):
     return all(networkx.is_connected(graph.subgraph(np.flatnonzero(labels == g).tolist())) for g in np.unique(labels))
 
 
-def all_groupings(size, count):
-    """Yield every grouping into ``count`` groups, numbered in the order of their first atoms."""
+def contiguous_groups(task):
+    """Return every contiguous group of atoms by its bits."""
+    near, size = task.neighbours, len(task.weight)
+    touching = [sum(1 << int(j) for j in near.ids[near.start[i] : near.start[i + 1]]) for i in range(size)]
 
-    def further(labels, groups):
-        if len(labels) == size:
-            if groups == count:
-                yield np.array(labels)
-            return
-        for label in range(min(groups + 1, count)):
-            if count - max(groups, label + 1) <= size - len(labels) - 1:
-                yield from further([*labels, label], max(groups, label + 1))
+    def grown(bits):
+        reached, before = bits & -bits, 0
+        while reached != before:
+            before = reached
+            for i in range(size):
+                if before >> i & 1:
+                    reached |= touching[i] & bits
+        return reached
 
-    yield from further([], 0)
+    return [bits for bits in range(1, 2**size) if grown(bits) == bits]
 
 
 def least_cost(task, count):
     """Return the least cost of any contiguous grouping, by trying them all."""
-    costs = (
-        grouping_cost(task, labels) for labels in all_groupings(len(task.weight), count) if is_contiguous(task, labels)
-    )
-    return min(costs)
+    size = len(task.weight)
+    bits = contiguous_groups(task)
+    chosen = (np.array(bits)[:, None] >> np.arange(size)) & 1 == 1
+    cost = dict(zip(bits, GroupCosts(task, count).of(chosen).tolist(), strict=True))
+
+    @cache
+    def cheapest(left, groups):
+        if groups == 1:
+            return cost.get(left, np.inf)
+        first = left & -left
+        others, rest, best = left ^ first, left ^ first, np.inf
+        while rest:
+            # the group of the first atom left is all but ``rest``
+            taken = left ^ rest
+            if taken in cost:
+                best = min(best, cost[taken] + cheapest(rest, groups - 1))
+            rest = (rest - 1) & others
+        return best
+
+    return cheapest(2**size - 1, count)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +118,7 @@ def test_it_finds_what_trying_all_groupings_finds(rows, columns, count):
     assert is_contiguous(task, found.labels)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     count=st.integers(2, 4),
@@ -120,16 +139,16 @@ def test_random_maps_have_no_cheaper_grouping(seed, count, merged, whole, low, s
     assert sorted(np.unique(found.labels)) == list(range(groups))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), count=st.integers(2, 6))
 def test_the_proof_holds_against_many_annealings(seed, count):
     rng = np.random.default_rng(seed)
-    task = town(rng, 6, 6, low=6.0, high=54 / count * 1.3 + 6, merged=5)
+    task = town(rng, 5, 5, low=6.0, high=38 / count * 1.3 + 6, merged=5)
 
     found = solve_exactly(task, count, seconds=60.0)
 
     assert found.proven
-    for other in range(10):
+    for other in range(5):
         labels, _ = group(task, count, seed=other, starts=1, moves_per_atom=200)
         if labels.max() + 1 == count:
             assert grouping_cost(task, labels) >= found.objective - 1e-6
@@ -152,6 +171,31 @@ def test_bounds_no_grouping_keeps_are_missed_by_least():
     assert found.objective == pytest.approx(least_cost(task, 3), abs=1e-6)
 
 
+def test_load_is_spread_as_the_annealing_spreads_it():
+    rng = np.random.default_rng(19)
+    task = replace(town(rng, 3, 3), load=rng.uniform(0, 1, 9), load_cost=5.0)
+
+    found = solve_exactly(task, 3)
+    labels, cost = group(task, 3, seed=0, starts=1, moves_per_atom=200)
+
+    assert found.objective == pytest.approx(least_cost(task, 3), abs=1e-6)
+    assert grouping_cost(task, labels) == pytest.approx(cost, rel=1e-9)
+    assert found.objective < grouping_cost(task, solve_exactly(replace(task, load=None), 3).labels) - 1e-6
+
+
+def test_seeds_have_groups_of_their_own_and_keep_their_numbers():
+    fixed = np.array([-1, 2, -1, -1, 0, -1, -1, -1, -1])
+    free = town(np.random.default_rng(20), 3, 3)
+
+    found = solve_exactly(replace(free, fixed=fixed), 3)
+
+    assert found.proven
+    assert found.labels[1] == 2
+    assert found.labels[4] == 0
+    assert found.objective == pytest.approx(least_cost(replace(free, fixed=fixed), 3), abs=1e-6)
+    assert found.objective >= solve_exactly(free, 3).objective - 1e-6
+
+
 def test_atoms_without_any_weight_are_grouped_too():
     task = replace(town(np.random.default_rng(8), 3, 3), weight=np.zeros(9))
 
@@ -161,7 +205,6 @@ def test_atoms_without_any_weight_are_grouped_too():
 
 
 def test_parts_across_a_gap_are_joined_by_their_link():
-    nothing = np.zeros(1)
     pairs = Neighbours.of_pairs(
         4, np.array([0, 1, 2]), np.array([1, 2, 3]), np.array([10.0, 0, 10]), np.array([5.0, 0, 5])
     )
@@ -169,7 +212,6 @@ def test_parts_across_a_gap_are_joined_by_their_link():
 
     found = solve_exactly(task, 2)
 
-    assert nothing.sum() == 0
     assert found.labels.tolist() == [0, 0, 1, 1]
 
 
@@ -191,9 +233,9 @@ def test_groups_are_numbered_by_their_first_atoms():
     assert first.tolist() == sorted(first)
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.05, 0.3])
+@pytest.mark.parametrize("seconds", [0.05, 0.3])
 def test_out_of_time_the_answer_is_the_best_so_far_with_an_honest_gap(seconds):
-    task = town(np.random.default_rng(13), 9, 9, low=20.0, high=30.0)
+    task = town(np.random.default_rng(13), 7, 7, low=12.0, high=18.0)
     hint, cost = group(task, 5, seed=0, starts=1, moves_per_atom=5)
 
     hurried = solve_exactly(task, 5, hint=hint, seconds=seconds)
@@ -259,6 +301,8 @@ def vast(task):
         (lambda task: replace(task, low=5.0, high=5.0), "between 5 and 5"),
         (lambda task: replace(task, weight=np.full(6, np.nan)), "must be finite"),
         (lambda task: replace(task, area_m2=np.zeros(6)), "no area"),
+        (lambda task: replace(task, former=np.zeros(6, dtype=np.int64), keep_cost=1.0), "was in before"),
+        (lambda task: replace(task, fixed=np.array([0, 2, -1, -1, -1, -1])), "fixed to group 2, but 2"),
     ],
 )
 def test_what_cannot_be_grouped_is_refused(spoil, said):
@@ -294,9 +338,7 @@ def test_the_search_lists_every_group_within_its_limit(seed, limit, whole):
     rng = np.random.default_rng(seed)
     task = town(rng, 3, 3, low=4.0, high=8.0, whole=whole)
     costs, prices = GroupCosts(task, 2), rng.uniform(0, 1.5, 9)
-    groups = (np.arange(1, 2**9 - 1)[:, None] >> np.arange(9)) & 1 == 1
-    graph = graph_of(task)
-    groups = groups[[networkx.is_connected(graph.subgraph(np.flatnonzero(chosen).tolist())) for chosen in groups]]
+    groups = (np.array(contiguous_groups(task)[:-1])[:, None] >> np.arange(9)) & 1 == 1
     cost = costs.of(groups) - groups @ prices
     search = GroupSearch(costs, (0.05, 0.1), 1000.0)
 
