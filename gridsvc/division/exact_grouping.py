@@ -120,7 +120,7 @@ def solve_exactly(
 
     Notes
     -----
-    Cost: grows with the atoms open at a time (``priced_groups``); measured numbers in docs/decisions/0009-exact-division.md.
+    Cost: grows with the atoms open at a time (``priced_groups``); measured numbers in docs/decisions/0011-exact-division.md.
     """
     _check(task, count)
     _compile()

@@ -9,11 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gridsvc.division import exact_grouping
+from gridsvc.division.atoms import make_atoms
 from gridsvc.division.borders import Neighbours
-from gridsvc.division.exact_grouping import MOST_ATOMS, grouping_cost, solve_exactly
+from gridsvc.division.communities import DivisionRules
+from gridsvc.division.exact_grouping import MOST_ATOMS, exact_governance_grids, grouping_cost, solve_exactly
+from gridsvc.division.governance_grids import governance_grids
 from gridsvc.division.grouping import Task, group
 from gridsvc.division.priced_groups import GroupCosts, GroupSearch, cheapest_choice
 from gridsvc.errors import GridsvcError
+from tests.factories import towns
 
 
 def town(rng, rows, columns, *, low=3.0, high=6.0, merged=0, whole=True):
@@ -330,6 +335,38 @@ def test_a_hint_that_is_no_grouping_is_refused(hint, said):
 def test_no_groups_are_refused():
     with pytest.raises(GridsvcError, match="into 0 groups"):
         solve_exactly(town(np.random.default_rng(17), 2, 3), 0)
+
+
+def test_a_community_gets_governance_grids_no_dearer_than_the_heuristic():
+    rules = DivisionRules()
+    atoms = make_atoms(towns.town(), rules, rules.border_strip_m)
+    costs = []
+
+    def noted(task, labels):
+        costs.append(grouping_cost(task, labels))
+        return labels
+
+    plain = governance_grids(atoms, rules, seed=1, improve=noted)
+    labels, found = exact_governance_grids(atoms, rules, seed=1, seconds=60.0)
+
+    assert found.proven
+    assert found.objective <= sum(costs) + 1e-9
+    assert labels.tolist() == found.labels.tolist()
+    assert labels.max() == plain.max() > 0
+    held = np.bincount(labels, atoms.households)
+    assert ((held >= rules.households_min) & (held <= rules.households_max)).all()
+
+
+def test_a_community_with_too_many_atoms_is_refused_by_name_of_the_limit(monkeypatch):
+    monkeypatch.setattr(exact_grouping, "MOST_ATOMS", 5)
+    rules = DivisionRules()
+    atoms = make_atoms(towns.town(), rules, rules.border_strip_m)
+
+    with pytest.raises(GridsvcError, match="at most 5 atoms") as refused:
+        exact_governance_grids(atoms, rules, seed=1, seconds=10.0)
+
+    assert "without the exact grouping" in refused.value.hint
+    assert refused.value.details["most_atoms"] == 5
 
 
 @settings(max_examples=20, deadline=None)
