@@ -78,7 +78,7 @@ def report(name: str, tasks: list[tuple[Task, Integers]], seconds: float) -> Non
     dearer = []
     for task, labels in tasks:
         found.append(solve_exactly(task, int(labels.max()) + 1, hint=labels, seconds=seconds))
-        dearer.append(grouping_cost(task, labels) / found[-1].objective - 1)
+        dearer.append(max(0.0, grouping_cost(task, labels) / found[-1].objective - 1))
     atoms = [float(len(task.weight)) for task, _ in tasks]
     counts = [float(labels.max() + 1) for _, labels in tasks]
     proven = [f.seconds for f in found if f.proven]
