@@ -53,3 +53,38 @@ def test_the_order_of_the_grids_does_not_matter(columns, rows, seed, random):
     shuffled = partitions.node_shared_vertices(loose[order])
 
     assert shapely.equals_exact(straight[order], shuffled, 0.0).all()
+
+
+def communities_side_by_side(columns, rows, seed):
+    """Return grids that share vertices inside each of two communities but not across, their community, and the two boundaries."""
+    _, grids = jittered_quads(2 * columns, rows, seed=seed)
+    loose = with_t_junctions(grids, seed=seed)
+    community = (np.arange(len(grids)) % (2 * columns) >= columns).astype(int)
+    loose = np.concatenate([partitions.node_shared_vertices(loose[community == c]) for c in (0, 1)])
+    community = np.sort(community)
+    return loose, community, np.array([shapely.coverage_union_all(loose[community == c]) for c in (0, 1)])
+
+
+@settings(max_examples=40, deadline=None)
+@given(SIDE, SIDE, SEED)
+def test_noding_borders_of_groups_only_comes_to_the_same(columns, rows, seed):
+    loose, community, _ = communities_side_by_side(columns, rows, seed)
+
+    noded = partitions.node_shared_vertices(loose, group=community)
+
+    assert shapely.equals_exact(noded, partitions.node_shared_vertices(loose), 0.0).all()
+    assert partitions.is_exact(noded)
+
+
+@settings(max_examples=40, deadline=None)
+@given(SIDE, SIDE, SEED, st.data())
+def test_a_boundary_is_unmatched_exactly_when_a_grid_of_it_is_missing(columns, rows, seed, data):
+    loose, community, boundaries = communities_side_by_side(columns, rows, seed)
+    group = np.concatenate([community, [2, 3]])
+    noded = partitions.node_shared_vertices(np.concatenate([loose, boundaries]), group=group)
+    grids, outlines = noded[: len(loose)], noded[len(loose) :]
+    missing = data.draw(st.integers(0, len(grids) - 1))
+
+    assert len(partitions.unmatched_boundaries(outlines, grids, community)) == 0
+    left = partitions.unmatched_boundaries(outlines, np.delete(grids, missing), np.delete(community, missing))
+    assert left.tolist() == [community[missing]]

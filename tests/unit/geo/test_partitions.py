@@ -158,3 +158,35 @@ def test_a_district_of_quads_is_noded_whole():
     noded = partitions.node_shared_vertices(loose)
 
     assert partitions.check_partition(boundary, noded).is_exact
+
+
+def test_a_corner_that_moves_takes_the_edges_inside_its_group_along():
+    west = np.array([shapely.box(0, 0, 10, 5), shapely.box(0, 5, 10, 10)], dtype=object)
+    east = np.array([shapely.box(10.0004, 0, 20, 10)], dtype=object)
+
+    noded = partitions.node_shared_vertices(np.concatenate([west, east]), group=[0, 0, 1])
+
+    assert partitions.is_exact(noded)
+    assert sorted(shapely.get_coordinates(noded[2])[:, 0].tolist())[:3] == [
+        10.0,
+        10.0,
+        10.0,
+    ]  # with the T-junction at (10, 5)
+
+
+def test_members_of_a_group_that_differ_after_all_are_noded_too():
+    loose = np.array([shapely.box(0, 0, 10, 10), shapely.Polygon([(10, 0), (20, 0), (20, 10), (10, 10), (10, 5)])])
+
+    noded = partitions.node_shared_vertices(loose, group=["one", "one"])
+    apart = partitions.node_shared_vertices(loose, group=["one", "two"])
+
+    # an edge that its group does not share is taken for a border
+    assert partitions.is_exact(noded) and partitions.is_exact(apart)
+
+
+def test_grids_of_a_neighbour_do_not_fill_a_boundary():
+    boundaries = np.array([shapely.box(0, 0, 10, 10), shapely.box(10, 0, 20, 10)])
+
+    assert partitions.unmatched_boundaries(boundaries, boundaries, [0, 1]).tolist() == []
+    assert partitions.unmatched_boundaries(boundaries, boundaries, [1, 0]).tolist() == [0, 1]
+    assert partitions.unmatched_boundaries(boundaries, boundaries[:1], [0]).tolist() == [1]
