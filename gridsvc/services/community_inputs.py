@@ -57,10 +57,10 @@ def read_area(uow: UnitOfWork, code: str, at: datetime) -> Area:
         return Area(0, [], {}, undrawn)
     district = uow.divisions.bounds(code[:_DISTRICT_DIGITS], at) or tuple(drawn.total_bounds)
     epsg = gauss_kruger_epsg((district[0] + district[2]) / 2)
-    return Area(epsg, _inputs(uow, code, drawn, epsg), dict(zip(drawn["code"], drawn["name"], strict=True)), undrawn)
+    return Area(epsg, _inputs(uow, drawn, epsg), dict(zip(drawn["code"], drawn["name"], strict=True)), undrawn)
 
 
-def _inputs(uow: UnitOfWork, code: str, drawn: gpd.GeoDataFrame, epsg: int) -> list[CommunityInput]:
+def _inputs(uow: UnitOfWork, drawn: gpd.GeoDataFrame, epsg: int) -> list[CommunityInput]:
     margin_deg = _MARGIN_M / 80_000
     west, south, east, north = drawn.total_bounds
     bbox = (west - margin_deg, south - margin_deg, east + margin_deg, north + margin_deg)
@@ -70,7 +70,8 @@ def _inputs(uow: UnitOfWork, code: str, drawn: gpd.GeoDataFrame, epsg: int) -> l
         streets=uow.streets.list(bbox),
         barriers=uow.barriers.list(bbox),
         water=uow.water.list(bbox),
-        residences=uow.residences.list(prefix=code[:_DISTRICT_DIGITS]),
+        # by place, not by code: a building that stands across a district border obstructs on both sides
+        residences=uow.residences.list(bbox=bbox),
     )
 
 
