@@ -43,7 +43,18 @@ def connection(town_engine):
 @pytest.fixture
 def still_clock(monkeypatch):
     """The web room's clock, standing at NOW."""
-    from gridsvc.web.api import circle, divisions, facilities, grids, locate, quality, redraw_edits, redraws, reports, workforce
+    from gridsvc.web.api import (
+        circle,
+        divisions,
+        facilities,
+        grids,
+        locate,
+        quality,
+        redraw_edits,
+        redraws,
+        reports,
+        workforce,
+    )
     from gridsvc.web.pages import command_centre
     from gridsvc.web.tiles import vector_tiles
 
