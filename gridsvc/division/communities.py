@@ -117,9 +117,21 @@ class DivisionRules:
     stability: float = 0.0
 
     @classmethod
+    def for_households(cls, low: int, high: int) -> DivisionRules:
+        """Return the rules of governance grids of ``low`` to ``high`` households; enclosures are cut finer where grids are small."""
+        default = cls()
+        share = min(1.0, high / default.households_max)
+        return cls(
+            households_min=low,
+            households_max=high,
+            atom_households=max(1, round(default.atom_households * share)),
+            atom_share=max(0.1, default.atom_share * share),
+        )
+
+    @classmethod
     def micro(cls) -> DivisionRules:
         """Return the rules of micro-grids (微网格): 50-80 households, cut finer."""
-        return cls(households_min=50, households_max=80, atom_households=20, atom_share=0.1)
+        return cls.for_households(50, 80)
 
     def enlarged_for(self, size_m2: float) -> DivisionRules:
         """Return these rules with a unit grid large enough that land of ``size_m2`` (open land weighted) needs no more than the most."""
@@ -129,7 +141,7 @@ class DivisionRules:
 
 SOURCES: dict[str, str] = {
     "unit_area_m2": "about 10,000 m2 in built-up land (万米网格), CJ/T 213-2005 as commonly read",
-    "households_min": "300-500 resident households per governance grid, city regulations on grid services",
+    "households_min": "300-500 resident households per governance grid, 50-80 per micro-grid, city regulations on grid services",
     "households_max": "300-500 resident households per governance grid, city regulations on grid services",
     "open_land_weight": "our choice: land without buildings counts a quarter, so its unit grids reach 40,000 m2",
     "water_weight": "our choice: water counts a tenth and is not cut, so that a river is not chopped into squares",

@@ -6,6 +6,7 @@ The one function the rest of gridsvc calls is ``divide_community``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import shapely
@@ -37,6 +38,7 @@ def divide_community(
     *,
     seed: int = 0,
     kinds: Sequence[str] = ("unit", "governance"),
+    exact_s: float = 0.0,
 ) -> CommunityDivision:
     """Return a community divided into unit grids nested in governance grids, an exact partition of it.
 
@@ -54,9 +56,14 @@ def divide_community(
         Of METIS and of the annealing.
     kinds
         Without ``unit`` the unit grids are the governance grids themselves (each part of one that falls apart), which is quicker.
+    exact_s
+        Above 0, a solver searches the best governance grids this long from the heuristic's answer, and the notes say what it
+        proved. Unit: s.
 
     Raises
     ------
+    GridsvcError
+        With ``exact_s``, when the community is too large for the solver.
     GeometryError
         The boundary or a building is not a valid polygon.
     PartitionError
@@ -72,7 +79,7 @@ def divide_community(
     refused: PartitionError | None = None
     for factor in _STRIP_FACTORS:
         try:
-            return _divide(community, rules, seed, rules.border_strip_m * factor, kinds)
+            return _divide(community, rules, seed, rules.border_strip_m * factor, kinds, exact_s)
         except PartitionError as error:
             refused = error
     assert refused is not None
@@ -80,19 +87,27 @@ def divide_community(
 
 
 def _divide(
-    community: CommunityInput, rules: DivisionRules, seed: int, strip_m: float, kinds: Sequence[str]
+    community: CommunityInput, rules: DivisionRules, seed: int, strip_m: float, kinds: Sequence[str], exact_s: float
 ) -> CommunityDivision:
     # all of it open is the least it can count for: a vast community is cut coarsely from the start
     rules = rules.enlarged_for(rules.open_land_weight * community.boundary.area)
     atoms = make_atoms(community, rules, strip_m)
     rules = rules.enlarged_for(float(atoms.size_m2.sum()))
-    governance = governance_grids(atoms, rules, seed=seed, community=community)
+    if exact_s > 0:
+        # loaded only here: it brings in scipy's solvers
+        from gridsvc.division.exact_grouping import exact_governance_grids
+
+        governance, proof = exact_governance_grids(atoms, rules, seed=seed, seconds=exact_s, community=community)
+        proved = "proven best" if proof.proven else f"within {proof.gap:.1%} of the best"
+        notes: tuple[str, ...] = (f"governance grids {proved} ({proof.seconds:.1f} s)",)
+    else:
+        governance, notes = governance_grids(atoms, rules, seed=seed, community=community), ()
     units = (
         unit_grids(atoms, governance, rules, seed=seed) if "unit" in kinds else pieces_of(atoms.neighbours, governance)
     )
     division = _assembled(community, atoms, governance, units, rules)
     check_division(community, division)
-    return division
+    return replace(division, notes=(*division.notes, *notes)) if notes else division
 
 
 def _assembled(

@@ -53,6 +53,7 @@ def divide_again(
     *,
     seed: int = 0,
     kinds: Sequence[str] = ("unit", "governance"),
+    exact_s: float = 0.0,
 ) -> CommunityDivision:
     """Return the community divided so that locked grids stay as they are and others change only where they must.
 
@@ -63,7 +64,7 @@ def divide_again(
     Parameters
     ----------
     community
-        As for ``divide_community``; its ``former`` is set here.
+        As for ``divide_community``, as are ``rules``, ``seed``, ``kinds`` and ``exact_s``; its ``former`` is set here.
     former
         The unit grids cover the community exactly. CRS: that of the community.
 
@@ -80,7 +81,8 @@ def divide_again(
         if not region.any():
             return kept.joined([], region)
         parts = [
-            divide_community(part, rules, seed=seed, kinds=kinds) for part in kept.parts_to_divide(community, region)
+            divide_community(part, rules, seed=seed, kinds=kinds, exact_s=exact_s)
+            for part in kept.parts_to_divide(community, region)
         ]
         division = kept.joined(parts, region)
         if rules.stability == 0 or not _misses(parts, rules):

@@ -45,6 +45,8 @@ class GridSet:
         Code of the community each grid says it is in.
     households, population
         As stated with the grids; used where no buildings are known. Empty means not stated.
+    is_dedicated
+        Grids of campuses, markets and the like, which no household bound holds. Empty means none.
     """
 
     codes: NDArray[np.object_]
@@ -52,6 +54,7 @@ class GridSet:
     communities: NDArray[np.object_]
     households: Integers = field(default_factory=_no_numbers)
     population: Integers = field(default_factory=_no_numbers)
+    is_dedicated: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +331,7 @@ class _Measure:
             households_total=int(every.sum()) if source == "buildings" else int(households.sum()),
             households_in_no_grid=int(every[grid_of < 0].sum()) if source == "buildings" else 0,
             households=_spread(households),
-            in_bounds_share=_share(in_bounds),
+            in_bounds_share=None if in_bounds is None else _share(in_bounds[self._composite()]),
             attainable_share=None if in_bounds is None else _share(in_bounds[attainable]),
             area_m2=_spread(area[measurable]),
             on_target_share=_share(None if on_target is None else on_target[measurable]),
@@ -398,12 +401,18 @@ class _Measure:
         low, high = self.bounds.households_min, self.bounds.households_max
         if low is None and high is None:
             return None
-        return (households >= (low or 0)) & (households <= (np.inf if high is None else high))
+        inside = (households >= (low or 0)) & (households <= (np.inf if high is None else high))
+        return inside | ~self._composite()
+
+    def _composite(self) -> NDArray[np.bool_]:
+        """Return which grids the bounds are about: all but dedicated ones."""
+        dedicated = self.grids.is_dedicated
+        return ~dedicated if len(dedicated) else np.ones(len(self.grids.codes), dtype=bool)
 
     def _attainable(self, households: Integers) -> NDArray[np.bool_]:
         """Return which grids are in a community whose households can be split within the bounds."""
         low, high = self.bounds.households_min, self.bounds.households_max
-        known = self.community >= 0
+        known = (self.community >= 0) & self._composite()
         total = np.bincount(self.community[known], households[known], len(self.ground.communities))
         if low and high:
             fewest = np.ceil(total / high)

@@ -19,6 +19,7 @@ from gridsvc.errors import CodesExhaustedError, ConflictError, GridsvcError
 from gridsvc.progress import SILENT, Progress
 from gridsvc.services.community_inputs import Area, read_area
 from gridsvc.services.division_run import Crew, Divided
+from gridsvc.services.division_wishes import DEDICATED, Wishes, former_divisions, with_wishes
 from gridsvc.services.grid_checks import CommunityCheck, check_communities
 from gridsvc.services.grid_frames import grid_codes, grid_frame, grid_name, is_in_force
 from gridsvc.services.joined_grids import JoinedGrids, together
@@ -71,6 +72,7 @@ def divide(
     draft: bool = False,
     rules: DivisionRules | None = None,
     seed: int = 0,
+    wishes: Wishes | None = None,
     progress: Progress = SILENT,
 ) -> DivideResult:
     """Divide every community under ``code`` and put the grids in force at ``at``; the caller commits.
@@ -88,6 +90,9 @@ def divide(
         Communities divided side by side.
     draft
         Leave the redraw as a draft instead of putting them in force.
+    wishes
+        Dedicated areas, seeds, locked grids, events to be spread, an exact search. With locked grids, or ``rules.stability``
+        above 0, a community that has grids keeps those that are locked, or still serve.
 
     Raises
     ------
@@ -103,10 +108,13 @@ def divide(
     rules = rules or DivisionRules()
     watch = _Stopwatch(progress)
     watch.start("read communities")
-    area = read_area(uow, code, at)
+    wishes = wishes or Wishes()
+    area = with_wishes(uow, read_area(uow, code, at), wishes, at)
+    area, former = former_divisions(uow, area, wishes, rules, at)
     before = _Before.read(uow, code, at, kinds)
+    made = KINDS if before.needs_units else ("governance",)
     with Crew(processes, len(area.inputs)) as crew:
-        divided = crew.divide(area.inputs, rules, seed, watch)
+        divided = crew.divide(area.inputs, rules, seed, watch, kinds=made, former=former, exact_s=wishes.exact_s)
     watch.start("join communities")
     divided, grids, codes, checks = _joined(uow, area, divided, before, has_units=before.needs_units)
     watch.start("store grids")
@@ -114,7 +122,7 @@ def divide(
     failed = [(d.code, d.reason) for d in divided if d.division is None]
     failed += [(undrawn, f"Community {undrawn} has no boundary.") for undrawn in area.undrawn]
     done = [d.division for d in divided if d.division is not None]
-    households = np.concatenate([d.governance_households for d in done]) if done else np.zeros(0)
+    households = np.concatenate([d.governance_households[~d.is_dedicated] for d in done]) if done else np.zeros(0)
     border = sum(d.border_m for d in done)
     return DivideResult(
         communities=len(done),
@@ -286,7 +294,7 @@ def _frames(
         frames[kind] = grid_frame(
             {
                 "network": network,
-                "kind": kind,
+                "kind": np.where(grids.is_dedicated, DEDICATED, kind) if kind == "governance" else kind,
                 "code": codes[kind],
                 "name": [grid_name(area.names[c], g) for c, g in zip(community, codes[kind], strict=True)],
                 "community_code": community,

@@ -28,6 +28,7 @@ from gridsvc.geo.partitions import insert_vertices
 from gridsvc.geo.projections import gauss_kruger_epsg, to_metric, to_storage
 from gridsvc.progress import SILENT, Progress
 from gridsvc.services.community_inputs import STREETS_NOT_FOLLOWED, community_inputs
+from gridsvc.services.division_wishes import DEDICATED
 from gridsvc.store.unit_of_work import UnitOfWork
 
 NETWORK_OF_KIND = {"unit": "urban", "governance": "social"}
@@ -174,7 +175,7 @@ def stored_source(uow: UnitOfWork, code: str, at: datetime, kind: str, redraw: s
     if redraw is None:
         return Source(kind, "in force", held, None)
     drafted = uow.redraws.grids(_redraw_id(redraw))
-    drafted = drafted[(drafted["kind"] == kind) & drafted["community_code"].str.startswith(code)]
+    drafted = drafted[(drafted["network"] == NETWORK_OF_KIND[kind]) & drafted["community_code"].str.startswith(code)]
     touched = held["community_code"].isin(drafted["community_code"])
     before = held[touched].reset_index(drop=True)
     return Source(kind, f"redraw {redraw}", drafted.reset_index(drop=True), before if len(before) else None)
@@ -349,6 +350,7 @@ def grid_set(frame: gpd.GeoDataFrame, epsg: int) -> GridSet:
         codes=frame["code"].to_numpy(dtype=object),
         shapes=to_metric(frame.geometry.to_numpy(), epsg),
         communities=frame["community_code"].to_numpy(dtype=object),
+        is_dedicated=(frame["kind"] == DEDICATED).to_numpy(dtype=bool) if "kind" in frame else np.zeros(0, dtype=bool),
         **counts,
     )
 

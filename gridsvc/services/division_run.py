@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import wait
@@ -16,9 +16,11 @@ import shapely
 
 from gridsvc.division.communities import CommunityDivision, CommunityInput, DivisionRules
 from gridsvc.division.dividing import divide_community
+from gridsvc.division.keeping import FormerDivision, divide_again
 from gridsvc.errors import GridsvcError
 from gridsvc.progress import Progress
 
+KINDS = ("unit", "governance")
 _Task = TypeVar("_Task")
 _Answer = TypeVar("_Answer")
 # the step whose advances count communities
@@ -59,10 +61,19 @@ class Crew:
             self._pool.shutdown(cancel_futures=True)
 
     def divide(
-        self, inputs: Sequence[CommunityInput], rules: DivisionRules, seed: int, progress: Progress
+        self,
+        inputs: Sequence[CommunityInput],
+        rules: DivisionRules,
+        seed: int,
+        progress: Progress,
+        *,
+        kinds: Sequence[str] = KINDS,
+        former: Mapping[str, FormerDivision] | None = None,
+        exact_s: float = 0.0,
     ) -> list[Divided]:
-        """Return the division of each community, in order."""
-        tasks = [(community, rules, seed) for community in inputs]
+        """Return the division of each community, in order; ``former`` names what those have of which something stays."""
+        former = former or {}
+        tasks = [DivideTask(c, former.get(c.code), rules, seed, tuple(kinds), exact_s) for c in inputs]
         progress.start(DIVIDE_STEP, len(tasks))
         return self._work(_divide_one, tasks, progress)
 
@@ -76,10 +87,25 @@ class Crew:
         return found
 
 
-def _divide_one(task: tuple[CommunityInput, DivisionRules, int]) -> Divided:
-    community, rules, seed = task
+@dataclass(frozen=True, slots=True)
+class DivideTask:
+    """One community to be divided, and how."""
+
+    community: CommunityInput
+    former: FormerDivision | None
+    rules: DivisionRules
+    seed: int
+    kinds: tuple[str, ...]
+    exact_s: float
+
+
+def _divide_one(task: DivideTask) -> Divided:
+    community, rules = task.community, task.rules
+    how: dict[str, Any] = {"seed": task.seed, "kinds": task.kinds, "exact_s": task.exact_s}
     try:
-        return Divided(community.code, divide_community(community, rules, seed=seed))
+        if task.former is not None:
+            return Divided(community.code, divide_again(community, task.former, rules, **how))
+        return Divided(community.code, divide_community(community, rules, **how))
     except GridsvcError as refused:
         return Divided(community.code, None, str(refused))
     except (shapely.GEOSException, ValueError, ArithmeticError, IndexError) as fault:

@@ -17,9 +17,12 @@ from gridsvc.division.communities import DivisionRules
 from gridsvc.errors import ConflictError, NotFoundError
 from gridsvc.progress import SILENT, Progress
 from gridsvc.services.dividing import KINDS, DivideResult, divide
+from gridsvc.services.division_wishes import Wishes
 from gridsvc.store.unit_of_work import UnitOfWork
 
 _DISTRICT_DIGITS = 6
+# where the wishes are kept among the rules of a stored run
+_WISHES = "wishes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class DivisionOrder:
     draft: bool = False
     rules: DivisionRules = field(default_factory=DivisionRules)
     seed: int = 0
+    wishes: Wishes = field(default_factory=Wishes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +134,7 @@ def plan_run(uow: UnitOfWork, order: DivisionOrder, *, now: datetime, is_recorde
         kinds=order.kinds,
         is_draft=order.draft,
         holds_from=order.at,
-        rules=asdict(order.rules),
+        rules=asdict(order.rules) | {_WISHES: order.wishes.as_dict()},
         seed=order.seed,
         started_by=order.actor,
         started_at=now,
@@ -154,7 +158,9 @@ def resume_run(uow: UnitOfWork, code: str) -> Run:
     if row is None:
         raise NotFoundError(f"There is no division run of {code} to resume.", hint="Leave --resume away to begin one.")
     try:
-        rules = DivisionRules(**row["rules"])
+        kept = dict(row["rules"])
+        wishes = Wishes.from_dict(kept.pop(_WISHES, {}))
+        rules = DivisionRules(**kept)
     except TypeError as error:
         raise ConflictError(
             f"The division run of {code} of {row['started_at'].isoformat()} has rules this gridsvc does not know.",
@@ -167,6 +173,7 @@ def resume_run(uow: UnitOfWork, code: str) -> Run:
         kinds=tuple(row["kinds"]),
         draft=row["is_draft"],
         rules=rules,
+        wishes=wishes,
         seed=row["seed"],
     )
     missing, ended = [], []
@@ -210,6 +217,7 @@ def divide_part(
         processes=processes,
         draft=order.draft,
         rules=order.rules,
+        wishes=order.wishes,
         seed=order.seed,
         progress=progress,
     )

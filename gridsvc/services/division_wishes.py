@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -55,6 +56,26 @@ class Wishes:
     locked: tuple[str, ...] = ()
     balance_events: bool = False
     exact_s: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what differs from the default, JSON-serialisable; `from_dict` gives it back."""
+        shapes = {name: shapely.to_wkb(getattr(self, name), hex=True).tolist() for name in ("dedicated", "seeds")}
+        plain = {"locked": list(self.locked), "balance_events": self.balance_events, "exact_s": self.exact_s}
+        return {name: value for name, value in (shapes | plain).items() if value}
+
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, Any]) -> Wishes:
+        """Return the wishes that `as_dict` wrote."""
+        shapes = {
+            name: np.array([shapely.from_wkb(text) for text in kept.get(name, [])], dtype=object)
+            for name in ("dedicated", "seeds")
+        }
+        return cls(
+            **shapes,
+            locked=tuple(kept.get("locked", ())),
+            balance_events=bool(kept.get("balance_events", False)),
+            exact_s=float(kept.get("exact_s", 0.0)),
+        )
 
 
 def read_places(path: Path, datum: str | None, what: str) -> NDArray[np.object_]:

@@ -30,6 +30,7 @@ class JoinedGrids:
     """All new grids of the area as stored (EPSG:4490), in force beside them known.
 
     ``units`` and ``governance`` are flat over the communities, in their order; ``unit_grid`` is the governance grid of each unit.
+    ``is_dedicated`` marks governance grids of dedicated areas.
     ``unmatched`` lists the communities whose grids, as stored, do not cover the boundary as stored edge by edge.
     ``beside`` holds the grids in force around the area, of the finest kind made, noded with it; they are looked at, not stored.
     Empty arrays when nothing was divided.
@@ -45,6 +46,7 @@ class JoinedGrids:
     governance_metric: Geometries
     governance_community: Geometries
     governance_counts: Integers
+    is_dedicated: NDArray[np.bool_]
     unmatched: tuple[str, ...]
     beside: Geometries
 
@@ -69,7 +71,8 @@ class JoinedGrids:
         if not done:
             none, no = np.empty(0, dtype=object), np.zeros(0, dtype=np.int64)
             pairs = no.reshape(0, 2)
-            return cls(area.epsg, none, none, none, no, pairs, none, none, none, pairs, (), none)
+            empty = np.zeros(0, dtype=bool)
+            return cls(area.epsg, none, none, none, no, pairs, none, none, none, pairs, empty, (), none)
         names = np.array([d.code for d in done], dtype=object)
         finest = "unit" if has_units else "governance"
         made = [getattr(d, f"{finest}_grids") for d in done]
@@ -96,6 +99,7 @@ class JoinedGrids:
             governance_metric=governance_metric,
             governance_community=np.repeat(names, grid_counts),
             governance_counts=_counts(done, "governance"),
+            is_dedicated=np.concatenate([d.is_dedicated for d in done]),
             unmatched=tuple(names[unmatched_boundaries(outline_metric, finest_metric, community)]),
             beside=rest,
         )

@@ -31,7 +31,7 @@ networks = Table(
     Column("sort_order", Integer, nullable=False),
 )
 
-_GRID_KIND = "kind IN ('unit', 'governance', 'security', 'unified')"
+_GRID_KIND = "kind IN ('unit', 'governance', 'dedicated', 'security', 'unified')"
 
 
 def _grid_columns() -> list[Column]:
