@@ -276,8 +276,10 @@ def test_a_roundabout_is_no_grid_of_its_own():
     streets = np.concatenate([arms, array(ring.exterior, outer.exterior)])
     division = divided(settled(clear_of(town().buildings, outer.buffer(5)), streets=streets))
 
-    holder = division.unit_grids[shapely.contains(division.unit_grids, middle)]
-    assert len(holder) == 1 and holder[0].area > 5_000
+    # the arms may run on through the island, which then falls to the grids around it
+    share = shapely.area(shapely.intersection(division.unit_grids, outer)) / shapely.area(division.unit_grids)
+    assert share.max() < 0.25
+    assert shapely.area(division.unit_grids).min() > 5_000
     assert compactness(division.unit_grids).min() > 0.2
 
 
