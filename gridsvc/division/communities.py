@@ -15,6 +15,8 @@ from shapely import MultiPolygon, Polygon
 
 from gridsvc.errors import GeometryError
 
+BARRIER_KINDS = ("wall", "rail", "water")
+
 Geometries = NDArray[np.object_]
 Integers = NDArray[np.integer]
 Floats = NDArray[np.floating]
@@ -201,6 +203,8 @@ def check_community(community: CommunityInput) -> None:
         Boundary empty, not polygonal, not valid or without area; buildings not valid; counts that do not match.
     """
     boundary, where = community.boundary, f"Community {community.code}"
+    if boundary is None:
+        raise GeometryError(f"{where} has no boundary.", hint="Import its boundary first.")
     if shapely.is_empty(boundary) or boundary.geom_type not in ("Polygon", "MultiPolygon"):
         raise GeometryError(
             f"{where} has no polygon as boundary ({boundary.geom_type}).", hint="Import its boundary first."
@@ -214,8 +218,32 @@ def check_community(community: CommunityInput) -> None:
         raise GeometryError(
             f"{where} has an invalid boundary: {reason}.", hint="Import it with --repair or correct it."
         )
+    _check_lines(community, where)
     _check_buildings(community, where)
     _check_wishes(community, where)
+
+
+def _check_lines(community: CommunityInput, where: str) -> None:
+    for name, kinds in (("streets", (1, 2, 5)), ("barriers", (1, 2, 5)), ("water", (3, 6))):
+        shapes = getattr(community, name)
+        odd = ~np.isin(shapely.get_type_id(shapes), kinds)
+        odd |= ~np.isfinite(shapely.bounds(shapes)).all(axis=1) if len(shapes) else odd
+        if odd.any():
+            raise GeometryError(
+                f"{where}: number {int(np.flatnonzero(odd)[0]) + 1} of its {name} is empty, not finite or of another type.",
+                hint="Leave it out, or correct it.",
+            )
+    named = community.barrier_kinds
+    if len(named) not in (0, len(community.barriers)):
+        raise GeometryError(
+            f"{where} has {len(community.barriers)} barriers but {len(named)} kinds of barriers.",
+            hint="Give one per barrier.",
+        )
+    unknown = sorted(set(named) - set(BARRIER_KINDS))
+    if unknown:
+        raise GeometryError(
+            f"{where} has a barrier of the kind {unknown[0]!r}.", hint=f"Kinds are {', '.join(BARRIER_KINDS)}."
+        )
 
 
 def _check_wishes(community: CommunityInput, where: str) -> None:
@@ -249,6 +277,8 @@ def _check_buildings(community: CommunityInput, where: str) -> None:
                 f"{where} has {len(buildings)} buildings but {len(counts)} values of {name}.",
                 hint="Give one per building.",
             )
+        if len(counts) and not (np.isfinite(counts).all() and (np.floor(counts) == counts).all()):
+            raise GeometryError(f"{where} has a building whose {name} are no whole number.", hint="Correct the counts.")
         if len(counts) and np.min(counts) < 0:
             raise GeometryError(f"{where} has a building with {name} below zero.", hint="Correct the counts.")
     faults: Integers = np.flatnonzero(~shapely.is_valid(buildings)).astype(np.int64)

@@ -82,11 +82,40 @@ def governance_grids(
         made += 1
     free = np.flatnonzero(grid < 0)
     part = components_within(atoms.linked.start, atoms.linked.ids, np.where(grid < 0, 0, 1 + grid))[free]
-    for piece in np.unique(part):
-        chosen = free[part == piece]
+    for chosen in (some for piece in np.unique(part) for some in _shores(atoms, free[part == piece], rules)):
         grid[chosen] = made + _grouped(atoms, chosen, rules, seed, community, improve)
         made = int(grid[chosen].max()) + 1
     return grid
+
+
+def _shores(atoms: Atoms, chosen: Integers, rules: DivisionRules) -> list[Integers]:
+    """Return the atoms in sets that are divided by themselves: separate parts of a community where each can be.
+
+    A part with too few households for a grid goes with the part it is tied to. Where a set could then not be shared out in
+    bounds, all are one set, and a grid may reach over the gap.
+    """
+    part = atoms.neighbours.among(chosen).components()
+    if part.max() == 0:
+        return [chosen]
+    tied = atoms.linked.among(chosen)
+    rows = np.repeat(np.arange(len(chosen)), np.diff(tied.start))
+    across = part[rows] != part[tied.ids]
+    links = np.unique(np.stack([part[rows[across]], part[tied.ids[across]]]), axis=1)
+    shore = np.arange(int(part.max()) + 1)
+    while True:
+        held = summed(shore[part], atoms.households[chosen], len(shore))
+        apart = shore[links[0]] != shore[links[1]]
+        small = apart & (held[shore[links[0]]] < rules.households_min)
+        if not small.any():
+            break
+        first, second = shore[links[:, small][:, 0]]
+        shore[shore == first] = second
+    for number in np.unique(shore):
+        total = int(held[number])
+        count = likely_counts(total, rules)[0]
+        if not rules.households_min <= total / count <= rules.households_max:
+            return [chosen]
+    return [chosen[shore[part] == number] for number in np.unique(shore)]
 
 
 def _grouped(

@@ -19,6 +19,8 @@ from gridsvc.division.communities import Floats, Integers
 
 # cost of one group wholly off its bounds, against which the others are weighed
 _BAND = 12.0
+# a community of 50 km2 has thousands of atoms; more moves than this no longer pay for the wait
+_MOST_MOVES = 300_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,8 @@ def group(task: Task, count: int, *, seed: int, starts: int, moves_per_atom: int
     best, best_cost = None, np.inf
     for start, labels in enumerate(_starts(task, count, seed, starts)):
         groups = int(labels.max()) + 1
-        cost = _annealed(task, labels, groups, moves_per_atom * size, seed * 7919 + start + 1)
+        moves = min(moves_per_atom * size, _MOST_MOVES)
+        cost = _annealed(task, labels, groups, moves, seed * 7919 + start + 1)
         # a grouping with fewer groups than asked for is only a way out
         cost += 100.0 * (count - groups)
         if cost < best_cost:

@@ -179,3 +179,41 @@ def test_work_is_spread_where_households_allow_it():
 def test_a_wish_that_makes_no_sense_is_refused(changes, what):
     with pytest.raises(GeometryError, match=what):
         divide_community(replace(town(), **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"households": np.full(88, np.nan)}, "no whole number"),
+        ({"households": np.full(88, 30.5)}, "no whole number"),
+        ({"boundary": None}, "no boundary"),
+        (
+            {"barriers": lines([(0, 100), (520, 100)]), "barrier_kinds": np.array(["wall", "rail"], dtype=object)},
+            "2 kinds of barriers",
+        ),
+        ({"barriers": lines([(0, 100), (520, 100)]), "barrier_kinds": np.array(["fence"], dtype=object)}, "'fence'"),
+        ({"streets": array(shapely.LineString([(0, 0), (np.inf, 0)]))}, "number 1 of its streets"),
+        ({"streets": boxes((0, 0, 9, 9))}, "number 1 of its streets"),
+    ],
+)
+def test_input_that_means_nothing_is_refused_by_the_name_of_its_field(changes, what):
+    with pytest.raises(GeometryError, match=what):
+        divide_community(town(**changes))
+
+
+@pytest.mark.parametrize(("each", "held"), [(40, [480] * 4), (45, [360] * 6)])
+def test_two_banks_with_grids_enough_are_divided_each_by_itself(each, held):
+    west, east = box(0, 0, 260, 240), box(400, 0, 660, 240)
+    rows = [
+        (x0 + x, y, x0 + x + 45, y + 14)
+        for x0 in (0, 400)
+        for x in (20, 90, 160)
+        for y in (20, 50, 80, 110, 140, 170, 200, 218)
+    ]
+    community = CommunityInput(
+        "420103001001", shapely.MultiPolygon([west, east]), buildings=boxes(*rows), households=np.full(len(rows), each)
+    )
+    division = divide_community(community)
+
+    assert division.governance_households.tolist() == held
+    assert (shapely.get_type_id(division.governance_grids) == shapely.GeometryType.POLYGON).all()
