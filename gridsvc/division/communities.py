@@ -141,6 +141,12 @@ class DivisionRules:
         return self if needed_m2 <= self.unit_area_m2 else replace(self, unit_area_m2=needed_m2)
 
 
+# what a planner may ask for; the other numbers are tolerances and effort, and belong to whoever runs the machine
+ADJUSTABLE = (
+    "unit_area_m2", "households_min", "households_max", "open_land_weight", "water_weight", "unit_area_spread", "hamlet_gap_m",
+    "stability",
+)  # fmt: skip
+
 SOURCES: dict[str, str] = {
     "unit_area_m2": "about 10,000 m2 in built-up land (万米网格), CJ/T 213-2005 as commonly read",
     "households_min": "300-500 resident households per governance grid, 50-80 per micro-grid, city regulations on grid services",

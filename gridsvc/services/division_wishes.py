@@ -93,17 +93,22 @@ def read_places(path: Path, datum: str | None, what: str) -> NDArray[np.object_]
         raise RequestInvalidError(
             f"{table.name} has no {what}s.", hint="Give GeoJSON, GeoPackage, GeoParquet or Shapefile."
         )
-    shapes = shapely.force_2d(table.geometry)
+    return placed(table.geometry, datum, what, table.name, file_crs=table.crs)
+
+
+def placed(
+    shapes: NDArray[np.object_], datum: str | None, what: str, where: str, *, file_crs: str | None = None
+) -> NDArray[np.object_]:
+    """Return polygons or points (``what``) of a declared datum in EPSG:4490; errors as of `read_places`, naming ``where``."""
+    shapes = shapely.force_2d(shapes)
     kinds = (3, 6) if what == "polygon" else (0,)
     for row, shape in enumerate(shapes, start=1):
         if shapely.get_type_id(shape) not in kinds or shapely.is_empty(shape) or not shapely.is_valid(shape):
-            raise GeometryError(
-                f"{table.name}, row {row}, is no valid {what}.", hint="Repair it or leave it out.", row=row
-            )
-    declared = declare_datum(datum, table.crs, table.name)
+            raise GeometryError(f"{where}, row {row}, is no valid {what}.", hint="Repair it or leave it out.", row=row)
+    declared = declare_datum(datum, file_crs, where)
     if declared.epsg is None:
         xy = shapely.get_coordinates(shapes)
-        check_lonlat(xy[:, 0], xy[:, 1], field=table.name)
+        check_lonlat(xy[:, 0], xy[:, 1], field=where)
     return declared.to_storage(shapes)
 
 

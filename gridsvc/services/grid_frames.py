@@ -55,7 +55,9 @@ def grid_codes(
     held: gpd.GeoDataFrame,
     used: set[str],
 ) -> NDArray[np.object_]:
-    """Return a code for each new grid of a community: that of the same grid in force, else a new one.
+    """Return a code for each new grid of a community: that of the grid in force it continues, else a new one.
+
+    A grid continues another when it is the same one, or when more than half of either lies in the other (a reshaped grid).
 
     Parameters
     ----------
@@ -73,12 +75,26 @@ def grid_codes(
         new, old = shapely.STRtree(there).query(shapely.points(position), predicate="dwithin", distance=_SAME_PLACE_DEG)
         same = np.abs(areas_m2[new] - held["area_m2"].to_numpy()[old]) < _SAME_AREA_M2
         codes[new[same]] = held["code"].to_numpy(dtype=object)[old[same]]
+        _continued(codes, geometries, held)
     fresh = np.flatnonzero(pd.isna(codes))
     given = [parse(code).serial for code in used | {code for code in codes if code is not None}]
     inner = shapely.get_coordinates(shapely.point_on_surface(geometries[fresh]))
     serials = number_west_to_east(inner[:, 0], inner[:, 1], given, scheme=DEFAULT_SCHEME)
     codes[fresh] = [format(community_code, int(serial)) for serial in serials]
     return codes
+
+
+def _continued(codes: NDArray[np.object_], geometries: NDArray[np.object_], held: gpd.GeoDataFrame) -> None:
+    """Give the codes that are not kept yet to the grids that share more than half with them, either way."""
+    open_places = np.flatnonzero(pd.isna(codes))
+    left = held[~held["code"].isin(codes[~pd.isna(codes)])]
+    if not len(open_places) or left.empty:
+        return
+    shapes, former = geometries[open_places], left.geometry.to_numpy()
+    new, old = shapely.STRtree(former).query(shapes, predicate="intersects")
+    shared = shapely.area(shapely.intersection(shapes[new], former[old]))
+    half = (2 * shared > shapely.area(shapes)[new]) & (2 * shared > shapely.area(former)[old])
+    codes[open_places[new[half]]] = left["code"].to_numpy(dtype=object)[old[half]]
 
 
 def is_in_force(frame: gpd.GeoDataFrame, held: gpd.GeoDataFrame) -> bool:

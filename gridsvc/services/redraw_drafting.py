@@ -14,7 +14,7 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from gridsvc.division.communities import DivisionRules
+from gridsvc.division.communities import ADJUSTABLE, DivisionRules
 from gridsvc.errors import ConflictError, GeometryError, NotFoundError, RequestInvalidError
 from gridsvc.formats.declared_datum import declare_datum
 from gridsvc.formats.import_fields import as_numbers, as_text, map_columns
@@ -24,6 +24,7 @@ from gridsvc.geo.location import GridIndex
 from gridsvc.geo.partitions import node_shared_vertices
 from gridsvc.geo.projections import area_m2, to_metric, to_storage, zone_of
 from gridsvc.services.dividing import NETWORK_OF_KIND, divide
+from gridsvc.services.division_wishes import Wishes
 from gridsvc.services.grid_frames import COLUMNS, grid_codes, grid_name
 from gridsvc.services.imports_grids import GRID_KINDS
 from gridsvc.store.unit_of_work import UnitOfWork
@@ -56,7 +57,8 @@ def draft_automatic(
     by: str,
     now: datetime,
     reason: str = "",
-    rules: Mapping[str, Any] | None = None,
+    rules: Mapping[str, float] | None = None,
+    wishes: Wishes | None = None,
     processes: int = 1,
 ) -> str:
     """Divide a division anew as a draft and return its id; the caller commits.
@@ -64,25 +66,19 @@ def draft_automatic(
     Parameters
     ----------
     rules
-        Fields of `DivisionRules` that differ from the default.
+        What of `ADJUSTABLE` differs from the default.
+    wishes
+        Dedicated areas, seeds, locked grids and so on.
 
     Raises
     ------
     RequestInvalidError
-        When there is no such rule.
+        When there is no such rule, or its value makes no sense.
     ConflictError
         When the division comes out exactly as it is in force.
     """
-    unknown = sorted(set(rules or {}) - set(DivisionRules.__dataclass_fields__))
-    if unknown:
-        raise RequestInvalidError(
-            f"There is no rule {unknown[0]}.",
-            hint=f"Rules: {', '.join(DivisionRules.__dataclass_fields__)}.",
-            field="rules",
-        )
     result = divide(
-        uow, division_code, at=now, actor=by, draft=True, processes=processes,
-        rules=replace(DivisionRules(), **(rules or {})),
+        uow, division_code, at=now, actor=by, draft=True, processes=processes, rules=adjusted_rules(rules or {}), wishes=wishes
     )  # fmt: skip
     if not result.redraws:
         raise ConflictError(
@@ -97,6 +93,33 @@ def draft_automatic(
         by, "redraw.draft", "redraw", redraw_id, {"division": division_code, "origin": "automatic"}, at=now
     )
     return redraw_id
+
+
+def adjusted_rules(changes: Mapping[str, float]) -> DivisionRules:
+    """Return the default rules with some of `ADJUSTABLE` changed.
+
+    Raises
+    ------
+    RequestInvalidError
+        When there is no such rule, or its value makes no sense.
+    """
+    unknown = sorted(set(changes) - set(ADJUSTABLE))
+    if unknown:
+        raise RequestInvalidError(
+            f"There is no rule {unknown[0]}.", hint=f"Rules: {', '.join(ADJUSTABLE)}.", field="rules"
+        )
+    default = DivisionRules()
+    low = int(changes.get("households_min", default.households_min))
+    high = int(changes.get("households_max", default.households_max))
+    shares = [changes.get(name, 0.5) for name in ("open_land_weight", "water_weight", "unit_area_spread", "stability")]
+    if not 0 < low <= high or not all(0 < share <= 1 for share in shares) or changes.get("unit_area_m2", 1e4) < 1_000:
+        raise RequestInvalidError(
+            "The rules make no sense together.",
+            hint="households_min is at most households_max, unit_area_m2 at least 1000, weights, spread and stability above 0 and at most 1.",
+            field="rules",
+        )
+    numbers: dict[str, Any] = {name: value for name, value in changes.items() if not name.startswith("households")}
+    return replace(DivisionRules.for_households(low, high), **numbers)
 
 
 def draft_copy(

@@ -214,7 +214,8 @@ def test_given_polygons_come_back_as_a_draft_of_the_same_grids(town_client, peop
     theirs = town_client.get(f"/api/v1/redraws/{answer.json['redraw_id']}/grids", headers=people["viewer"]).json
     assert people_of(theirs) == people_of(drawn.json)
     social = next(row for row in shown["impact"]["networks"] if row["network"] == "social")
-    assert len(social["codes_new"]) == 1 and FRESH not in social["codes_new"]
+    # the merged grid continues the larger of the two it was made of, and takes no code that another draft has given
+    assert social["codes_new"] == [] and len(social["codes_retired"]) == 1
 
 
 def people_of(collection):
@@ -269,3 +270,64 @@ def test_dividing_again_by_the_same_rules_is_nothing_to_draft(town_client, peopl
     answer = post(town_client, "", people["planner"], division_code=HERE, origin="automatic")
 
     assert (answer.status_code, answer.json["code"]) == (409, "conflict")
+
+
+def _campus(town_client, people):
+    """Return the box of one governance grid of the community, drawn in by a third, as GeoJSON."""
+    grids = town_client.get(f"/api/v1/grids?network=social&prefix={HERE}", headers=people["viewer"]).json["features"]
+    west, south, east, north = shapely.from_geojson(json.dumps(grids[0]["geometry"])).bounds
+    dx, dy = (east - west) / 3, (north - south) / 3
+    return json.loads(shapely.to_geojson(shapely.box(west + dx, south + dy, east - dx, north - dy)))
+
+
+def test_a_campus_asked_for_is_drafted_as_a_dedicated_grid(town_client, people):
+    wishes = {"dedicated": [_campus(town_client, people)]}
+
+    answer = post(
+        town_client, "", people["planner"], division_code=HERE, origin="automatic", wishes=wishes, datum="cgcs2000"
+    )
+
+    assert answer.status_code == 201, answer.json
+    drawn = town_client.get(f"/api/v1/redraws/{answer.json['redraw_id']}/grids", headers=people["viewer"]).json
+    kinds = [f["properties"]["kind"] for f in drawn["features"] if f["properties"]["network"] == "social"]
+    assert kinds.count("dedicated") == 1 and "governance" in kinds
+    shown = town_client.get(f"/api/v1/redraws/{answer.json['redraw_id']}", headers=people["viewer"]).json
+    assert shown["checks"]["passed"], shown["checks"]["faults"]
+    quality = town_client.get(
+        f"/api/v1/quality?prefix={HERE}&redraw={answer.json['redraw_id']}", headers=people["viewer"]
+    ).json
+    assert quality["gaps"]["area_m2"] == quality["overlaps"]["area_m2"] == 0.0
+
+
+def test_a_locked_grid_is_in_the_draft_as_it_was(town_client, people):
+    grids = town_client.get(f"/api/v1/grids?network=social&prefix={HERE}", headers=people["viewer"]).json["features"]
+    locked = grids[0]["id"]
+
+    answer = post(
+        town_client, "", people["planner"], division_code=HERE, origin="automatic",
+        rules={"unit_area_m2": 5000.0}, wishes={"locked": [locked]},
+    )  # fmt: skip
+
+    assert answer.status_code == 201, answer.json
+    drawn = town_client.get(f"/api/v1/redraws/{answer.json['redraw_id']}/grids", headers=people["viewer"]).json
+    same = next(
+        f for f in drawn["features"] if f["properties"]["code"] == locked and f["properties"]["network"] == "social"
+    )
+    before, after = (shapely.from_geojson(json.dumps(f["geometry"])) for f in (grids[0], same))
+    assert after.symmetric_difference(before).area < 1e-6 * before.area
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "code"),
+    [
+        pytest.param({"wishes": {"locked": ["999999999999001"]}}, 404, "not-found", id="no such grid to lock"),
+        pytest.param({"wishes": {"seeds": [[114.3, 30.6]]}}, 422, "datum-missing", id="seeds without a datum"),
+        pytest.param({"rules": {"households_min": 600}}, 422, "request-invalid", id="bounds that cross"),
+        pytest.param({"rules": {"starts": 1e9}}, 422, "request-invalid", id="a rule that is not the planner's"),
+        pytest.param({"origin": "edited", "wishes": {}}, 422, "request-invalid", id="wishes of a copy"),
+    ],
+)
+def test_a_wish_that_makes_no_sense_is_refused(town_client, people, more, status, code):
+    answer = post(town_client, "", people["planner"], **({"division_code": HERE, "origin": "automatic"} | more))
+
+    assert (answer.status_code, answer.json["code"]) == (status, code), answer.json

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+import numpy as np
 import shapely
 from flask import Blueprint, Response, url_for
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from gridsvc.errors import GeometryError
 from gridsvc.services import redraw_drafting as drafting
 from gridsvc.services import redraws as service
+from gridsvc.services.division_wishes import Wishes, placed
 from gridsvc.web.api.geojson import GEOJSON, Feature
 from gridsvc.web.callers import caller, now, open_uow
 from gridsvc.web.json_bodies import json_answer
@@ -109,6 +111,28 @@ class GivenGrids(BaseModel):
     features: list[GivenGridFeature] = Field(min_length=1, max_length=MOST_GRIDS)
 
 
+class WishesBody(BaseModel):
+    """What is asked of an automatic draft besides the rules."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    locked: list[Annotated[str, StringConstraints(pattern=r"^[0-9]{15}$")]] = Field(
+        [], max_length=5_000, description="Codes of governance grids that stay as they are."
+    )
+    dedicated: list[dict[str, Any]] = Field(
+        [], max_length=1_000, description="GeoJSON polygons that become governance grids of their own."
+    )
+    seeds: list[tuple[float, float]] = Field(
+        [], max_length=5_000, description="Longitude, latitude of points that each get a governance grid to themselves."
+    )
+    balance_events: bool = Field(
+        False, description="Spread the reports of the last year evenly where households allow it."
+    )
+    exact_s: float = Field(
+        0.0, ge=0, le=20, description="Seconds for a solver that proves the best governance grids of small communities."
+    )
+
+
 class DraftBody(BaseModel):
     """How to begin a draft: dividing anew, from given polygons, or as a copy of what is in force, to be edited."""
 
@@ -125,7 +149,10 @@ class DraftBody(BaseModel):
     rules: dict[str, Annotated[float, Field(allow_inf_nan=False, gt=0)]] | None = Field(
         None, description="Of automatic drafts: rules of the division that differ from the default."
     )
-    datum: Datum | None = Field(None, description="Of imported drafts, required: datum of the polygons.")
+    wishes: WishesBody | None = Field(None, description="Of automatic drafts: what else is asked for.")
+    datum: Datum | None = Field(
+        None, description="Datum of the polygons of imported drafts, and of the places in wishes; required with these."
+    )
     grids: GivenGrids | None = Field(None, description="Of imported drafts, required: the polygons.")
 
     @model_validator(mode="after")
@@ -134,6 +161,8 @@ class DraftBody(BaseModel):
             raise ValueError("grids are given when origin is imported, and only then")
         if self.rules is not None and self.origin != "automatic":
             raise ValueError("rules are given only when origin is automatic")
+        if self.wishes is not None and self.origin != "automatic":
+            raise ValueError("wishes are given only when origin is automatic")
         return self
 
 
@@ -199,7 +228,13 @@ def post_redraw(body: DraftBody) -> Response:
     with open_uow() as uow:
         if body.origin == "automatic":
             redraw_id = drafting.draft_automatic(
-                uow, body.division_code, by=by, now=at, reason=body.reason, rules=body.rules
+                uow,
+                body.division_code,
+                by=by,
+                now=at,
+                reason=body.reason,
+                rules=body.rules,
+                wishes=_wishes(body.wishes, body.datum),
             )
         elif body.grids is not None:
             redraw_id = drafting.draft_given(
@@ -288,14 +323,32 @@ def discard_redraw(redraw_id: UUID, body: DiscardBody) -> Response:
     return json_answer(done)
 
 
+def _wishes(body: WishesBody | None, datum: str | None) -> Wishes:
+    if body is None:
+        return Wishes()
+    polygons = np.array([_shape(polygon, "wishes.dedicated") for polygon in body.dedicated], dtype=object)
+    points = shapely.points(np.array(body.seeds, dtype=float).reshape(-1, 2)) if body.seeds else polygons[:0]
+    return Wishes(
+        dedicated=placed(polygons, datum, "polygon", "wishes.dedicated") if len(polygons) else polygons,
+        seeds=placed(points, datum, "point", "wishes.seeds") if len(points) else points,
+        locked=tuple(body.locked),
+        balance_events=body.balance_events,
+        exact_s=body.exact_s,
+    )
+
+
+def _shape(geometry: dict[str, Any], where: str) -> shapely.Geometry:
+    try:
+        return shapely.from_geojson(json.dumps(geometry))
+    except shapely.GEOSException:
+        raise GeometryError(f"{where} has no geometry that can be read.", hint="Give GeoJSON polygons.") from None
+
+
 def _given(grids: GivenGrids) -> list[drafting.GivenGrid]:
     given = []
     for number, feature in enumerate(grids.features):
         where, said = f"Feature {number}", feature.properties
-        try:
-            geometry = shapely.from_geojson(json.dumps(feature.geometry))
-        except shapely.GEOSException:
-            raise GeometryError(f"{where} has no geometry that can be read.", hint="Give GeoJSON polygons.") from None
+        geometry = _shape(feature.geometry, where)
         given.append(
             drafting.GivenGrid(
                 geometry=geometry, network=said.network, where=where, code=said.code or "", name=said.name,
