@@ -100,9 +100,8 @@ def divide(
     A community or district that cannot be divided is listed and stops no other; the exit status is 1 when none could be.
 
     \b
-    Example:
-      gridsvc divide 4201 --draft --processes 2
-      gridsvc divide 420103001002 --draft --keep 0.8 --lock 420103001002003 --dedicated campuses.geojson --datum gcj02
+    Example: gridsvc divide 4201 --draft --processes 2
+             gridsvc divide 420103001002 --draft --keep 0.8 --lock 420103001002003 --dedicated campuses.geojson --datum gcj02
     """
     given = [name for name in _OF_THE_RUN if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
     if resume and given:

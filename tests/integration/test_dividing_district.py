@@ -95,10 +95,10 @@ def test_a_community_that_cannot_be_divided_is_listed_and_the_others_are_done(di
     bad = codes()[1]
     original = division_run.divide_community
 
-    def refuse(community, rules, *, seed):
+    def refuse(community, rules, **how):
         if community.code == bad:
             raise ValueError("no luck")
-        return original(community, rules, seed=seed)
+        return original(community, rules, **how)
 
     monkeypatch.setattr(division_run, "divide_community", refuse)
     result = run(district)

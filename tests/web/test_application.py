@@ -107,6 +107,7 @@ def test_every_route_but_the_open_ones_asks_for_a_token_when_anonymous_use_is_of
         "y": 0,
         "code": "420103",
         "report_id": "7d2f9a54-0f0e-4c4c-9a2b-1f6a4d0c7e11",
+        "redraw_id": "7d2f9a54-0f0e-4c4c-9a2b-1f6a4d0c7e12",
     }
     for rule in client.application.url_map.iter_rules():
         if rule.endpoint in OPEN_ENDPOINTS:
