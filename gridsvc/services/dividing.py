@@ -89,7 +89,7 @@ def divide(
     processes
         Communities divided side by side.
     draft
-        Leave the redraw as a draft instead of putting them in force.
+        Leave the redraw as a draft instead of putting them in force. It follows the newest grids, also those in force after ``at``.
     wishes
         Dedicated areas, seeds, locked grids, events to be spread, an exact search. With locked grids, or ``rules.stability``
         above 0, a community that has grids keeps those that are locked, or still serve.
@@ -109,9 +109,11 @@ def divide(
     watch = _Stopwatch(progress)
     watch.start("read communities")
     wishes = wishes or Wishes()
+    # a draft waits for its approval, which comes after every redraw approved by now, whether in force already or later
+    held_at = None if draft else at
+    before = _Before.read(uow, code, held_at, kinds)
     area = with_wishes(uow, read_area(uow, code, at), wishes, at)
-    area, former = former_divisions(uow, area, wishes, rules, at)
-    before = _Before.read(uow, code, at, kinds)
+    area, former = former_divisions(uow, area, wishes, rules, held_at)
     made = KINDS if before.needs_units else ("governance",)
     with Crew(processes, len(area.inputs)) as crew:
         divided = crew.divide(area.inputs, rules, seed, watch, kinds=made, former=former, exact_s=wishes.exact_s)
@@ -173,7 +175,7 @@ def _known(kinds: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Before:
-    """What is in force before, and the number of the newest approval it stems from.
+    """What is in force before (at no instant given: the newest), and the number of the newest approval it stems from.
 
     ``held`` has the grids of the area by network, ``around`` those beside it, of the finest kind that is to be made: unit grids
     when ``needs_units``, because they are asked for, or in force and to be compared with new governance grids.
@@ -185,7 +187,7 @@ class _Before:
     based_on: int
 
     @classmethod
-    def read(cls, uow: UnitOfWork, code: str, at: datetime, kinds: tuple[str, ...]) -> _Before:
+    def read(cls, uow: UnitOfWork, code: str, at: datetime | None, kinds: tuple[str, ...]) -> _Before:
         based_on = uow.redraws.last_approval()
         held = {network: uow.grids.list(network, prefix=code, at=at) for network in NETWORK_OF_KIND.values()}
         needs_units = "unit" in kinds or not held["urban"].empty

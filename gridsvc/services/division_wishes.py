@@ -150,9 +150,9 @@ def _common_prefix(codes: Sequence[str]) -> str:
 
 
 def former_divisions(
-    uow: UnitOfWork, area: Area, wishes: Wishes, rules: DivisionRules, at: datetime
+    uow: UnitOfWork, area: Area, wishes: Wishes, rules: DivisionRules, at: datetime | None
 ) -> tuple[Area, dict[str, FormerDivision]]:
-    """Return what each community has now, where something of it is to stay, and the area with boundaries to match.
+    """Return what each community has at ``at`` (None: newest), where something of it is to stay, and the area with boundaries to match.
 
     A community without grids in force is left out: it is divided for the first time.
 

@@ -50,10 +50,10 @@ class GridRepository(Repository):
             statement = statement.where(grids.c.community_code == func.any([str(code) for code in community_codes]))
         return read_frame(self.connection, statement)
 
-    def around(self, network: str, prefix: str, at: datetime) -> gpd.GeoDataFrame:
+    def around(self, network: str, prefix: str, at: datetime | None) -> gpd.GeoDataFrame:
         """Return the grids of a network in force at ``at`` beside the communities under ``prefix``: outside, boxes touching theirs.
 
-        Columns code, community_code, geometry (MultiPolygon, EPSG:4490); ordered by code. Whatever the scope: neighbours share
+        None for ``at``: without an end. Columns code, community_code, geometry (MultiPolygon, EPSG:4490); ordered by code. Whatever the scope: neighbours share
         vertices, whoever's they are.
         """
         near = (

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from gridsvc.errors import ConflictError, ForbiddenError, PartitionError, RequestInvalidError
 from gridsvc.services import redraws
-from gridsvc.services.redraw_drafting import draft_copy
+from gridsvc.services.redraw_drafting import draft_automatic, draft_copy
 from gridsvc.services.redraw_effects import settle
 from gridsvc.store.engine import make_engine
 from gridsvc.store.unit_of_work import UnitOfWork
@@ -252,6 +252,20 @@ def test_nothing_comes_before_what_is_approved_for_later(uow):
     with pytest.raises(ConflictError, match=f"Redraw {first} of the same grids comes in force at"):
         approve(uow, second)
     assert approve(uow, second, in_force_from=LATER + timedelta(days=1)).grids.inserted == 0
+
+
+def test_a_division_drafted_before_an_approved_redraw_comes_in_force_follows_it(uow):
+    first = drafted(uow, merging())
+    approve(uow, first, in_force_from=LATER)
+    given = uow.grids.used_codes("social", [HERE])
+
+    # the streets say to divide as it was; the grids it follows are those with two of them merged
+    second = draft_automatic(uow, HERE, by="planner", now=NOW)
+    approve(uow, second, in_force_from=LATER + timedelta(days=1))
+
+    codes = [set(uow.grids.list("social", HERE, LATER + timedelta(days=days))["code"]) for days in (0, 1)]
+    assert f"{HERE}900" in codes[0]
+    assert len(codes[1]) == len(codes[0]) + 1 and (codes[1] - codes[0]).isdisjoint(given)
 
 
 def test_the_past_is_not_redrawn(uow):
