@@ -396,8 +396,16 @@ def insert_vertices(boundary: shapely.Geometry, vertices: FloatArray, tolerance_
 
     ``vertices`` has shape (n, 2); the tolerance is in the unit of the coordinates, whichever that is.
     """
-    rings = _Rings.of(np.array([boundary], dtype=object))
+    return insert_vertices_each(np.array([boundary], dtype=object), vertices, tolerance_m)[0]
+
+
+def insert_vertices_each(polygons: ArrayLike, vertices: FloatArray, tolerance_m: float = 0.001) -> GeometryArray:
+    """Return each of the polygons as `insert_vertices` does: what is away from the given vertices stays to the last bit.
+
+    Unlike `node_shared_vertices` it gives polygons no vertices of each other, so they may be versions of the same ground.
+    """
     unique = np.unique(vertices + 0.0, axis=0)
+    rings = _Rings.of(np.asarray(polygons, dtype=object))
     distance, nearest = cKDTree(unique).query(rings.vertices, distance_upper_bound=tolerance_m)
     hit = np.isfinite(distance)
     moved = rings.vertices.copy()
@@ -409,7 +417,7 @@ def insert_vertices(boundary: shapely.Geometry, vertices: FloatArray, tolerance_
     with_all = np.insert(rings.vertices, at, inserted.vertices, axis=0)
     return _Rings(
         with_all, np.insert(rings.ring, at, rings.ring[at]), rings.part, rings.shape, rings.is_multi
-    ).to_polygons()[0]
+    ).to_polygons()
 
 
 def _unmatched_edges(boundary: shapely.Geometry, grids: GeometryArray) -> list[shapely.LineString]:

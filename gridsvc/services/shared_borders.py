@@ -10,13 +10,14 @@ import shapely
 from numpy.typing import NDArray
 
 from gridsvc.errors import PartitionError
-from gridsvc.geo.partitions import is_exact, node_shared_vertices
+from gridsvc.geo.partitions import insert_vertices_each, is_exact, node_shared_vertices
 from gridsvc.geo.projections import to_metric, to_storage, zone_of
 from gridsvc.store.unit_of_work import UnitOfWork
 
 # unit grids nest in governance grids, so their borders get the same vertices
 _NESTED = ("urban", "social")
 _NEAR_DEG = 1e-7
+_ROUNDS = 4
 
 
 def share_borders(uow: UnitOfWork, redraw_id: str, *, at: datetime) -> gpd.GeoDataFrame:
@@ -43,8 +44,10 @@ def share_borders(uow: UnitOfWork, redraw_id: str, *, at: datetime) -> gpd.GeoDa
         return beside[["grid_id", "geometry"]]
     own = uow.redraws.grids(redraw_id)
     border = _near(own.geometry.to_numpy(), beside.geometry.to_numpy())
+    if not len(border):
+        return beside.loc[[], ["grid_id", "geometry"]]
     shapes = np.concatenate([own.geometry.to_numpy()[border], beside.geometry.to_numpy()])
-    noded = _noded(shapes)
+    noded = _noded(shapes, len(border))
     changed = ~shapely.equals_exact(noded, shapes, tolerance=0.0)
     own_changed, beside_changed = changed[: len(border)], changed[len(border) :]
     renewed = beside.set_geometry(gpd.GeoSeries(noded[len(border) :], crs=beside.crs))
@@ -64,9 +67,22 @@ def _near(own: NDArray[np.object_], beside: NDArray[np.object_]) -> NDArray[np.i
     return np.unique(shapely.STRtree(own).query(boxes)[1]) if len(own) else np.zeros(0, dtype=np.int64)
 
 
-def _noded(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
+def _noded(shapes: NDArray[np.object_], own: int) -> NDArray[np.object_]:
+    """Return the first ``own`` shapes with the vertices of all of them, and the others with those on the borders of the first.
+
+    The others are versions of the same ground at different instants: they get no vertices of each other, which grids
+    further away would not have.
+    """
     zone = zone_of(shapes)
-    return to_storage(node_shared_vertices(to_metric(shapes, zone)), zone)
+    metric = to_metric(shapes, zone)
+    first = node_shared_vertices(metric)[:own]
+    others = metric[own:]
+    for _ in range(_ROUNDS):
+        # an edge bent by an insertion may pass another vertex
+        before, others = others, insert_vertices_each(others, shapely.get_coordinates(first))
+        if shapely.equals_exact(before, others, tolerance=0.0).all():
+            break
+    return to_storage(np.concatenate([first, others]), zone)
 
 
 def _refuse_overlap(own: gpd.GeoDataFrame, beside: gpd.GeoDataFrame, at: datetime) -> None:
