@@ -88,12 +88,13 @@ class GridRepository(Repository):
     def used_codes(self, network: str, community_codes: Iterable[str]) -> set[str]:
         """Return every code ever given in these communities; none may be given again.
 
-        Retired ones count, those of drafts, and those that a step of editing a draft gave and a later one took away.
+        Retired ones count, those of drafts, and those that a step of editing a draft gave or took away.
         """
         statement = text(
             "SELECT code FROM grids WHERE network = :network AND community_code = ANY(:communities)"
             " UNION SELECT code FROM redraw_grids WHERE network = :network AND community_code = ANY(:communities)"
-            " UNION SELECT given ->> 'code' FROM redraw_steps JOIN redraws USING (redraw_id), jsonb_array_elements(grids_after) AS given"
+            " UNION SELECT given ->> 'code' FROM redraw_steps JOIN redraws USING (redraw_id),"
+            " jsonb_array_elements(grids_before || grids_after) AS given"
             " WHERE redraws.community_codes && :communities AND given ->> 'network' = :network"
             " AND given ->> 'community_code' = ANY(:communities)"
         ).columns(column("code", String))

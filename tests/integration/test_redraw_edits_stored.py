@@ -1,5 +1,6 @@
 """Editing drafts in the store: exact as stored, undone to the last bit, codes never given twice, approved like any draft."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -144,6 +145,30 @@ def test_a_code_of_an_undone_step_is_not_given_again(divided, draft):
     with pytest.raises(ConflictError, match="no undone step"):
         editor(divided, draft).redo()
     assert [s["undone_by"] for s in list_steps(divided, draft)] == ["planner", None]
+
+
+def test_a_code_of_a_grid_merged_away_in_a_draft_is_not_given_again(uow):
+    put_district(uow, AT, rows=1)
+    draft = divide(uow, DISTRICT, at=AT, actor="planner", processes=1, draft=True).redraws["unit"]
+    units = of(uow, draft, "urban")
+    a_pair = first_of_one_governance_grid(units)
+    merged = editor(uow, draft).merge("urban", a_pair)
+    (kept,) = set(a_pair) - {grid["code"] for grid in merged.retired}
+
+    step = editor(uow, draft).split(
+        "urban", kept, across(of(uow, draft, "urban"), kept), "cgcs2000", around_buildings=True
+    )
+
+    assert step.new and {grid["code"] for grid in step.new}.isdisjoint(units["code"])
+
+
+def first_of_one_governance_grid(units):
+    """Return the codes of two neighbouring unit grids of one governance grid."""
+    for _, members in units.groupby("parent_code"):
+        for i, j in itertools.combinations(range(len(members)), 2):
+            if shapely.intersection(*members.geometry.iloc[[i, j]]).length > 0:
+                return members["code"].iloc[[i, j]].tolist()
+    raise AssertionError("no neighbours")
 
 
 def test_two_drafts_of_one_community_do_not_share_new_codes(divided, draft):
