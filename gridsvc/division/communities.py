@@ -113,7 +113,7 @@ class DivisionRules:
     sliver_width_m: float = 15.0
     strip_width_m: float = 30.0
     moves_per_atom: int = 400
-    starts: int = 5
+    starts: int = 3
     most_unit_grids: int = 600
     hamlet_gap_m: float = 40.0
     stability: float = 0.0

@@ -93,8 +93,11 @@ def _faces(noded: Geometries, ground: Ground) -> Enclosures:
     added = _off_vertices(feet, shapely.get_coordinates(ground.boundary))
     edge = boundary_segments(ground.boundary, added)
     faces, _, dangles, _ = map(shapely.get_parts, shapely.polygonize_full(np.concatenate([noded, connectors, edge])))
-    shapely.prepare(ground.boundary)
-    inside = shapely.contains_properly(ground.boundary, shapely.point_on_surface(faces))
+    # around one ring everything closed is inside it; holes and gaps between parts are closed too, and are not ours
+    inside: NDArray[np.bool_] | slice = slice(None)
+    if len(shapely.get_rings(shapely.get_parts(ground.boundary))) > 1:
+        shapely.prepare(ground.boundary)
+        inside = shapely.contains_properly(ground.boundary, shapely.point_on_surface(faces))
     enclosing = ~np.isin(shapely.to_wkb(noded), shapely.to_wkb(dangles)) if len(dangles) else slice(None)
     return Enclosures(faces[inside], noded[enclosing], added)
 
