@@ -171,8 +171,8 @@ def _grouped_faces(
         area * weight,
         households,
         population,
-        _counted(faces, atom_of_face, community.components),
-        _counted(faces, atom_of_face, community.events, community.event_counts),
+        counted_in(faces, atom_of_face, community.components),
+        counted_in(faces, atom_of_face, community.events, community.event_counts),
         _owner_of_atom(owner, atom_of_face, size),
         atom_of_building,
         neighbours,
@@ -196,7 +196,7 @@ def _owner_of_atom(owner: Integers, atom_of_face: Integers, size: int) -> Intege
     return found
 
 
-def _counted(faces: Geometries, atom_of_face: Integers, points: Geometries, counts: Floats | None = None) -> Floats:
+def counted_in(faces: Geometries, atom_of_face: Integers, points: Geometries, counts: Floats | None = None) -> Floats:
     """Return how many points lie in each atom; one on a border counts in the first of its faces."""
     total = np.zeros(int(atom_of_face.max()) + 1)
     if len(points):

@@ -13,7 +13,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from gridsvc.division.atoms import lines_by_kind
+from gridsvc.division.atoms import counted_in, lines_by_kind
 from gridsvc.division.borders import NONE, EdgeTable, Neighbours
 from gridsvc.division.checks import buildings_cut, check_division, check_exact
 from gridsvc.division.communities import (
@@ -246,15 +246,15 @@ def assembled_from(
         counts[f"unit_{name}"] = by_unit
         counts[f"governance_{name}"] = summed(parent, by_unit, len(grids)).astype(np.int64)
     built = np.bincount(unit_of[held], minlength=len(units)) > 0
-    area = shapely.area(units[unit_order])
+    each = np.arange(len(grids))
     return CommunityDivision(
         code=community.code,
         unit_grids=units[unit_order],
         governance_of_unit=parent,
         governance_grids=grids[grid_order],
-        unit_target_m2=rules.unit_area_m2 / np.where(built, 1.0, rules.open_land_weight) * np.ones(len(area)),
-        governance_components=_held(grids[grid_order], community.components, None),
-        governance_events=_held(grids[grid_order], community.events, community.event_counts),
+        unit_target_m2=rules.unit_area_m2 / np.where(built, 1.0, rules.open_land_weight),
+        governance_components=counted_in(grids[grid_order], each, community.components),
+        governance_events=counted_in(grids[grid_order], each, community.events, community.event_counts),
         is_dedicated=is_dedicated[grid_order],
         unit_of_building=unit_of,
         border_m=float(edges.length_m[inner].sum()),
@@ -273,13 +273,3 @@ def first_holding(units: Geometries, inside: Geometries, belongs: NDArray[np.boo
         order = np.lexsort((-unit, point))
         unit_of[chosen[point[order]]] = unit[order]
     return unit_of
-
-
-def _held(grids: Geometries, points: Geometries, counts: np.ndarray | None) -> np.ndarray:
-    total = np.zeros(len(grids))
-    if len(points):
-        point, grid = shapely.STRtree(grids).query(points, predicate="intersects")
-        found, first = np.unique(point, return_index=True)
-        weight = np.ones(len(found)) if counts is None or len(counts) == 0 else np.asarray(counts, dtype=float)[found]
-        np.add.at(total, grid[first], weight)
-    return total

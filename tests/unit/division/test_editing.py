@@ -150,7 +150,9 @@ def test_a_line_too_near_a_building_keeps_clear_of_it():
 def test_a_building_beyond_the_grid_is_no_obstacle():
     grids = squares(buildings=boxes((30, 140, 50, 160)))
 
-    split(grids, unit(1), at((40, -10), (40, 250)), free_codes=free_codes())
+    after, _ = split(grids, unit(1), at((40, -10), (40, 250)), free_codes=free_codes())
+
+    assert after.shape(unit(1)).area + after.shape(unit(500)).area == pytest.approx(10_000)
 
 
 def test_vertices_snap_to_grid_vertices_then_streets_then_borders():
