@@ -360,7 +360,7 @@ def test_a_killed_helper_takes_only_its_district_with_it(app, put, command):
 
 @pytest.mark.slow
 def test_ctrl_c_ends_all_processes_and_says_how_to_go_on(app, put, command):
-    put(districts=5)
+    put(districts=9)
     stopped = command("--draft", "--processes", "2")
     wait_until(lambda: done_parts(app))
     helpers = stopped.helpers()
@@ -371,7 +371,7 @@ def test_ctrl_c_ends_all_processes_and_says_how_to_go_on(app, put, command):
     assert stopped.process.returncode == 130
     assert f"gridsvc divide {CITY} --resume" in said and "Traceback" not in said
     wait_until(lambda: not any(is_alive(pid) for pid in helpers), 30.0)
-    assert len(redraws(app)) == len(done_parts(app)) < 5
+    assert len(redraws(app)) == len(done_parts(app)) < 9
 
 
 # ------------------------------------------------------------------------------------------------ Dask
