@@ -307,7 +307,7 @@ def is_alive(pid):
 
 @pytest.mark.slow
 def test_a_killed_run_leaves_whole_districts_only_and_is_resumed(app, put, command):
-    put(districts=5)
+    put(districts=9)
     killed = command("--draft", "--processes", "2")
     wait_until(lambda: done_parts(app))
     helpers = killed.helpers()
@@ -317,7 +317,7 @@ def test_a_killed_run_leaves_whole_districts_only_and_is_resumed(app, put, comma
 
     done = done_parts(app)
     drafts = redraws(app)
-    assert helpers and 1 <= len(done) < 5
+    assert helpers and 1 <= len(done) < 9
     assert sorted(drafts["division_code"]) == sorted(p["part_code"] for p in done)
     with app.unit_of_work() as uow:
         for part in done:
@@ -326,8 +326,8 @@ def test_a_killed_run_leaves_whole_districts_only_and_is_resumed(app, put, comma
 
     resumed = resume_division(app, CITY, processes=2)
 
-    assert (resumed.communities, resumed.failed) == (10, [])
-    assert sorted(redraws(app)["division_code"]) == district_codes(5)
+    assert (resumed.communities, resumed.failed) == (18, [])
+    assert sorted(redraws(app)["division_code"]) == district_codes(9)
     for part in done:
         assert resumed.redraws[part["part_code"]] == part["outcome"]["redraws"]
     whole = run_division(app, DivisionOrder(CITY, AT, "planner"), now=NOW, dry_run=True)
