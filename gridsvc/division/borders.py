@@ -46,16 +46,8 @@ class EdgeTable:
 
     def along(self, lines: Geometries, tolerance_m: float) -> NDArray[np.bool_]:
         """Return which edges lie on the lines: both ends and the middle within the tolerance of them."""
-        on_line = np.zeros(len(self.ends), dtype=bool)
-        if len(lines) == 0 or len(self.ends) == 0:
-            return on_line
-        tree = shapely.STRtree(lines)
-        candidates = np.arange(len(self.ends))
-        for point in (self.ends.mean(axis=1), self.ends[:, 0], self.ends[:, 1]):
-            near = tree.query(shapely.points(point[candidates]), predicate="dwithin", distance=tolerance_m)[0]
-            candidates = candidates[np.unique(near)]
-        on_line[candidates] = True
-        return on_line
+        pieces = shapely.get_coordinates(lines).reshape(-1, 2, 2)
+        return _all_near(self.ends, pieces, tolerance_m)
 
     def kinds(self, lines: Mapping[int, Geometries], tolerance_m: float) -> Integers:
         """Return what each edge follows, as a position in ``BORDER_KINDS``.
@@ -69,6 +61,48 @@ class EdgeTable:
         for kind in sorted(lines, reverse=True):
             found[self.along(lines[kind], tolerance_m)] = kind
         return found
+
+
+@njit(cache=True)
+def _all_near(ends: NDArray, pieces: NDArray, reach: float) -> NDArray:
+    """Return which edges have both ends and their middle within reach of straight pieces. Shapes: (n, 2, 2), (m, 2, 2)."""
+    # pieces by their west end, and for each place in that order the farthest any piece up to it reaches east
+    west = np.minimum(pieces[:, 0, 0], pieces[:, 1, 0])
+    order = np.argsort(west, kind="mergesort")
+    west = west[order]
+    east = np.zeros(len(order))
+    farthest = -np.inf
+    for k in range(len(order)):
+        piece = pieces[order[k]]
+        farthest = max(farthest, max(piece[0, 0], piece[1, 0]))
+        east[k] = farthest
+    near = np.zeros(len(ends), dtype=np.bool_)
+    for i in range(len(ends)):
+        near[i] = True
+        for part in (0.5, 0.0, 1.0):
+            x = ends[i, 0, 0] + part * (ends[i, 1, 0] - ends[i, 0, 0])
+            y = ends[i, 0, 1] + part * (ends[i, 1, 1] - ends[i, 0, 1])
+            if not _is_near(x, y, pieces, order, west, east, reach):
+                near[i] = False
+                break
+    return near
+
+
+@njit(cache=True)
+def _is_near(x: float, y: float, pieces: NDArray, order: NDArray, west: NDArray, east: NDArray, reach: float) -> bool:
+    k = np.searchsorted(west, x + reach, side="right") - 1
+    while k >= 0 and east[k] >= x - reach:
+        piece = pieces[order[k]]
+        k -= 1
+        ax, ay, bx, by = piece[0, 0], piece[0, 1], piece[1, 0], piece[1, 1]
+        if max(ax, bx) < x - reach or min(ay, by) > y + reach or max(ay, by) < y - reach:
+            continue
+        dx, dy = bx - ax, by - ay
+        squared = dx * dx + dy * dy
+        t = min(max(((x - ax) * dx + (y - ay) * dy) / squared, 0.0), 1.0) if squared > 0.0 else 0.0
+        if (x - ax - t * dx) ** 2 + (y - ay - t * dy) ** 2 <= reach * reach:
+            return True
+    return False
 
 
 def directed_edges(polygons: Geometries) -> tuple[Floats, Integers]:

@@ -6,7 +6,6 @@ A cut that ends at a wall goes on through the narrow strip behind it, so that th
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -286,44 +285,74 @@ def _cut(pieces: _Pieces, axis: Floats, offset: Floats, standing: Standing) -> t
     """Return the cuts across the pieces where ``x . axis == offset``, and the parts on both sides."""
     if len(pieces.shapes) == 0:
         return pieces.shapes, pieces
-    centre = shapely.get_coordinates(shapely.centroid(pieces.shapes))
-    foot = centre + (offset - (centre * axis).sum(axis=1))[:, None] * axis
-    west, south, east, north = shapely.bounds(pieces.shapes).T
-    reach = 2 * (np.hypot(east - west, north - south) + 1)[:, None]
-    across = np.stack([-axis[:, 1], axis[:, 0]], axis=1) * reach
-    beyond = axis * reach
-    half_planes = shapely.polygons(
-        np.stack([foot - across, foot + across, foot + across + beyond, foot - across + beyond], axis=1)
+    # each piece is turned into a frame of its own, in which the cut is the line x == 0
+    origin = axis * offset[:, None] + _turned_back(
+        np.stack([np.zeros(len(axis)), _middles(pieces.shapes, axis)], 1), axis
     )
-    sides = [_overlaid(halved, pieces.shapes, half_planes) for halved in (shapely.intersection, shapely.difference)]
-    parts, side = shapely.get_parts(np.concatenate(sides), return_index=True)
-    solid = (shapely.get_dimensions(parts) == 2) & (shapely.area(parts) > 0.01)
-    parts, origin = parts[solid], side[solid] % len(pieces.shapes)
+    vertices, piece = shapely.get_coordinates(pieces.shapes, return_index=True)
+    frame = _turned(vertices - origin[piece], axis[piece])
+    turned = shapely.set_coordinates(pieces.shapes.copy(), frame)
+    parts, side = _halves(turned)
+    owner = side % len(turned)
     # a line that leaves one part only has cut nothing; what is returned goes on to be cut
-    several = np.bincount(origin, minlength=len(pieces.shapes)) > 1
-    chords, cut = shapely.get_parts(
-        _overlaid(
-            shapely.intersection,
-            pieces.shapes,
-            shapely.linestrings(np.stack([foot - across, foot + across], axis=1)),
-        ),
-        return_index=True,
+    several = np.bincount(owner, minlength=len(turned)) > 1
+    parts, owner = parts[several[owner]], owner[several[owner]]
+    corners, part = shapely.get_coordinates(parts, return_index=True)
+    place = owner[part]
+    parts = _sound(shapely.set_coordinates(parts, _turned_back(corners, axis[place]) + origin[place]))
+    ends, cut = _chords(turned[several])
+    cut = np.flatnonzero(several)[cut]
+    ends += np.array([-_OVERSHOOT_M, _OVERSHOOT_M])
+    lines = np.stack(
+        [_turned_back(np.stack([np.zeros(len(cut)), end], 1), axis[cut]) + origin[cut] for end in ends.T], 1
     )
-    good = (shapely.get_dimensions(chords) == 1) & (shapely.length(chords) > 0) & several[cut]
-    chords = chords[good]
-    ends = np.stack([shapely.get_coordinates(shapely.get_point(chords, i)) for i in (0, -1)], axis=1)
-    along = (ends[:, 1] - ends[:, 0]) / shapely.length(chords)[:, None] * _OVERSHOOT_M
-    ends += np.stack([-along, along], axis=1)
-    parts = _sound(parts[several[origin]])
-    return shapely.linestrings(ends), _Pieces(parts, _holder(parts, standing.centres))
+    return shapely.linestrings(lines), _Pieces(parts, _holder(parts, standing.centres))
 
 
-def _overlaid(overlay: Callable, shapes: Geometries, others: Geometries) -> Geometries:
-    """Return the overlay; where floating point fails on nearly coincident borders, with coordinates rounded to 1 mm."""
-    try:
-        return overlay(shapes, others)
-    except shapely.GEOSException:
-        return overlay(shapes, others, grid_size=0.001)
+def _middles(shapes: Geometries, axis: Floats) -> Floats:
+    """Return where the centre of each shape lies along its cut."""
+    centre = shapely.get_coordinates(shapely.centroid(shapes))
+    return centre[:, 1] * axis[:, 0] - centre[:, 0] * axis[:, 1]
+
+
+def _turned(points: Floats, axis: Floats) -> Floats:
+    """Return the points in a frame whose x runs along the axis."""
+    x, y = points.T
+    return np.stack([x * axis[:, 0] + y * axis[:, 1], y * axis[:, 0] - x * axis[:, 1]], axis=1)
+
+
+def _turned_back(points: Floats, axis: Floats) -> Floats:
+    return _turned(points, axis * np.array([1.0, -1.0]))
+
+
+def _halves(shapes: Geometries) -> tuple[Geometries, Integers]:
+    """Return the parts of the shapes left and right of x == 0, and of each its position in the shapes twice over."""
+    far = 2 * float(np.abs(shapely.bounds(shapes)).max()) + 1
+    boxes = ((-far, -far, 0.0, far), (0.0, -far, far, far))
+    halves = np.stack([shapely.clip_by_rect(shapes, *box) for box in boxes])
+    # clipping is fast, and fails for some shapes that touch the cut without crossing it
+    lost = np.abs(shapely.area(halves).sum(axis=0) - shapely.area(shapes)) > 0.01
+    for half, box in zip(halves, boxes, strict=True):
+        half[lost] = shapely.intersection(shapes[lost], shapely.box(*box), grid_size=0.001)
+    parts, side = shapely.get_parts(halves.ravel(), return_index=True)
+    solid = (shapely.get_dimensions(parts) == 2) & (shapely.area(parts) > 0.01)
+    return parts[solid], side[solid]
+
+
+def _chords(shapes: Geometries) -> tuple[Floats, Integers]:
+    """Return where x == 0 runs inside the shapes, as y from and to, and the shape of each. Shape: (n, 2) and (n,)."""
+    rings, shape = shapely.get_rings(shapes, return_index=True)
+    vertices, ring = shapely.get_coordinates(rings, return_index=True)
+    left = vertices[:, 0] < 0
+    crossing = np.flatnonzero((left[1:] != left[:-1]) & (ring[1:] == ring[:-1]))
+    (x0, y0), (x1, y1) = vertices[crossing].T, vertices[crossing + 1].T
+    y = y0 - x0 * (y1 - y0) / (x1 - x0)
+    owner = shape[ring[crossing]]
+    order = np.lexsort((y, owner))
+    # a closed ring crosses the line an even number of times, going in and out by turns
+    ends, owner = y[order].reshape(-1, 2), owner[order][::2]
+    real = ends[:, 1] > ends[:, 0]
+    return ends[real], owner[real]
 
 
 def _sound(parts: Geometries) -> Geometries:

@@ -8,6 +8,7 @@ the faces are an exact coverage of it by construction.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import shapely
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 
 from gridsvc.division.communities import DivisionRules, Floats, Geometries
 from gridsvc.division.cuts import clear_of, first_hits
+
+# lines within so many steps of the snapping grid of a new line are noded again with it
+_NEAR_SNAPS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +52,21 @@ class Ground:
         return cls(boundary, inner, obstacles, buildings, ends, rules, strip_m)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Enclosures:
-    """Faces, the noded lines between them (dangling ones left out), and the points they add to the boundary, shape (n, 2)."""
+    """Faces, the noded lines they were made from, those of them that enclose nothing, and the points added to the boundary, shape (n, 2)."""
 
     faces: Geometries
-    lines: Geometries
+    noded: Geometries
+    dangles: Geometries
     added: Floats
+
+    @cached_property
+    def lines(self) -> Geometries:
+        """Return the lines that enclose something."""
+        if len(self.dangles) == 0:
+            return self.noded
+        return self.noded[~np.isin(shapely.to_wkb(self.noded), shapely.to_wkb(self.dangles))]
 
 
 def enclose(lines: Geometries, ground: Ground) -> Enclosures:
@@ -71,16 +83,14 @@ def enclose(lines: Geometries, ground: Ground) -> Enclosures:
     noded = _noded(_drawn(lines, ground), ground.rules.snap_m)
     closers = _closers(noded, ground)
     more = np.concatenate([closers, _extensions(noded, closers, ground)])
-    if len(more):
-        noded = _noded(np.concatenate([noded, more]), ground.rules.snap_m)
-    return _faces(noded, ground)
+    return _faces(_noded_with(noded, more, ground.rules.snap_m), ground)
 
 
 def enclose_again(enclosures: Enclosures, cuts: Geometries, ground: Ground) -> Enclosures:
     """Return the faces that the lines of ``enclosures`` and further cuts make of the same boundary."""
     if len(cuts) == 0:
         return enclosures
-    return _faces(_noded(np.concatenate([enclosures.lines, _drawn(cuts, ground)]), ground.rules.snap_m), ground)
+    return _faces(_noded_with(enclosures.lines, _drawn(cuts, ground), ground.rules.snap_m), ground)
 
 
 def _drawn(lines: Geometries, ground: Ground) -> Geometries:
@@ -98,8 +108,7 @@ def _faces(noded: Geometries, ground: Ground) -> Enclosures:
     if len(shapely.get_rings(shapely.get_parts(ground.boundary))) > 1:
         shapely.prepare(ground.boundary)
         inside = shapely.contains_properly(ground.boundary, shapely.point_on_surface(faces))
-    enclosing = ~np.isin(shapely.to_wkb(noded), shapely.to_wkb(dangles)) if len(dangles) else slice(None)
-    return Enclosures(faces[inside], noded[enclosing], added)
+    return Enclosures(faces[inside], noded, dangles, added)
 
 
 def _clipped(lines: Geometries, inner: shapely.Geometry) -> Geometries:
@@ -141,6 +150,15 @@ def _noded(lines: Geometries, snap_m: float) -> Geometries:
     if len(lines) == 0:
         return lines
     return _line_parts(np.array([shapely.union_all(lines, grid_size=snap_m)], dtype=object))
+
+
+def _noded_with(noded: Geometries, more: Geometries, snap_m: float) -> Geometries:
+    """Return noded lines and further ones noded together; those that none of the further ones comes near stay as they are."""
+    if len(more) == 0:
+        return noded
+    # snap-rounding moves a line by less than the grid it rounds to, and only where it meets another
+    near = np.unique(shapely.STRtree(noded).query(more, predicate="dwithin", distance=_NEAR_SNAPS * snap_m)[1])
+    return np.concatenate([np.delete(noded, near), _noded(np.concatenate([noded[near], more]), snap_m)])
 
 
 def _loose_ends(noded: Geometries) -> tuple[Geometries, NDArray[np.int64]]:
