@@ -13,6 +13,7 @@ from gridsvc.store.tables.circles import circle_runs, residence_times, walk_edge
 from gridsvc.store.tables.division_runs import division_run_parts, division_runs
 from gridsvc.store.tables.divisions import divisions
 from gridsvc.store.tables.facilities import facilities, facility_kinds
+from gridsvc.store.tables.grid_version import grid_version
 from gridsvc.store.tables.grids import grid_lineage, grids, networks, redraw_grids, redraws
 from gridsvc.store.tables.imports import imports
 from gridsvc.store.tables.redraw_steps import redraw_steps
@@ -36,6 +37,7 @@ __all__ = [
     "facilities",
     "facility_kinds",
     "grid_lineage",
+    "grid_version",
     "grids",
     "imports",
     "metadata",
