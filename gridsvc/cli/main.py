@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "merge": ("gridsvc.cli.merging", "merge", "Merge the grids of three networks into one net."),
     "assign": ("gridsvc.cli.assigning", "assign", "Assign grid workers to governance grids."),
     "locate": ("gridsvc.cli.locating", "locate", "Find the grids of the points in a file."),
+    "relocate": ("gridsvc.cli.relocating", "relocate", "Give stored reports the grids of their place and time."),
     "circle": ("gridsvc.cli.circle", "circle", "Walking network, service circle, coverage."),
     "map": ("gridsvc.cli.mapping", "map_group", "Write maps as self-contained files."),
     "user": ("gridsvc.cli.access", "user", "Add and list users."),

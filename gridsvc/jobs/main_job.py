@@ -20,9 +20,10 @@ from gridsvc.services.assigning import assign
 from gridsvc.services.circles import run_circle
 from gridsvc.services.dividing import divide
 from gridsvc.services.importing import import_file
-from gridsvc.services.locating import count_located, locate_reports
+from gridsvc.services.locating import count_located
 from gridsvc.services.mapping import write_coverage
 from gridsvc.services.merging import merge
+from gridsvc.services.relocating import relocate
 
 # the order matters: a row may refer only to what came before it
 IMPORT_ORDER = (
@@ -167,10 +168,15 @@ def _work_district(
         uow.commit()
         counts.update(unified_grids=merged.grids, parcels=merged.parcels, conflicts=merged.conflicts)
     with _timed(summary, "locate") as counts, app.unit_of_work() as uow:
-        newly = locate_reports(uow, district, progress=progress)
+        found = relocate(uow, district, progress=progress)
         located = count_located(uow, district)
         uow.commit()
-        counts.update(reports=located.reports, newly=newly.reports, **located.located, unlocated=located.unlocated)
+        counts.update(
+            reports=located.reports,
+            newly=found.located + found.reports_moved,
+            **located.located,
+            unlocated=located.unlocated,
+        )
     with _timed(summary, "circle") as counts, app.unit_of_work() as uow:
         circle = run_circle(uow, district, at=as_of, standard=CIRCLE_STANDARD, progress=progress)
         uow.commit()

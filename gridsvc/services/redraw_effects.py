@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 
 from gridsvc.errors import GridsvcError
-from gridsvc.services.locating import locate_reports
 from gridsvc.services.merging import UNIFIED, merge
 from gridsvc.services.moving_cases import move_open_cases
 from gridsvc.services.redraw_force import InForce, put_redraw_in_force
@@ -17,6 +16,7 @@ from gridsvc.services.redraw_ground import RedrawGround, read_ground
 from gridsvc.services.redraw_impact import INSTANT
 from gridsvc.services.redraw_staffing import NETWORK as STAFFED
 from gridsvc.services.redraw_staffing import plan_staffing
+from gridsvc.services.relocating import relocate_at_once
 from gridsvc.store.unit_of_work import UnitOfWork
 
 logger = logging.getLogger(__name__)
@@ -82,7 +82,8 @@ def take_effect(uow: UnitOfWork, now: datetime, *, actor: str = "gridsvc", locat
     Parameters
     ----------
     locate
-        Locate again the reports made since the instant of force, too.
+        Locate again the reports made since the instant of force, too; what is more than a few thousand waits for
+        `services.relocating.relocate`.
     """
     wide = uow.everywhere()
     wide.redraws.lock_approvals()
@@ -116,7 +117,7 @@ def _follow(uow: UnitOfWork, redraw: dict[str, Any], now: datetime, actor: str, 
     at, redraw_id, communities = redraw["in_force_from"], str(redraw["redraw_id"]), redraw["community_codes"]
     ground = read_ground(uow, redraw_id, at=at - INSTANT)
     merged = _merge_again(uow, redraw, at, actor)
-    located = locate_reports(uow, str(redraw["division_code"])).reports if locate else 0
+    located = relocate_at_once(uow, str(redraw["division_code"])).reports_moved if locate else 0
     moved = move_open_cases(uow, redraw_id, communities, redraw["networks"], at=at)
     inherited, found, unstaffed = _staff(uow, ground, at)
     effects = Effects(redraw_id, at, moved, located, inherited, found, unstaffed, merged)

@@ -7,11 +7,13 @@ from datetime import datetime
 from typing import Any
 
 import geopandas as gpd
-from sqlalchemy import BigInteger, Boolean, String, column, func, select, text
+from sqlalchemy import BigInteger, Boolean, String, column, func, or_, select, text
 
 from gridsvc.errors import ConflictError, PartitionError
+from gridsvc.geo.changed_ground import changed_ground
 from gridsvc.store.bulk import columns_of, staged
 from gridsvc.store.frames import in_force, plain_columns, read_frame, wkb
+from gridsvc.store.relocations import RelocationRepository
 from gridsvc.store.repository import Repository, like_pattern, refuse_repeats
 from gridsvc.store.sql_files import sql_text
 from gridsvc.store.tables import divisions, grids
@@ -154,8 +156,8 @@ class GridRepository(Repository):
         """Make ``frame`` the grids of ``network`` in ``communities`` from ``at`` on; return (retired, inserted, unchanged).
 
         Grids that are the same (code, geometry, attributes) stay untouched. The others in force end at ``at``; one that
-        began at that very instant never held and is removed. Assignments to codes that are gone end with them, and
-        reports since ``at`` in these communities are marked to be located again.
+        began at that very instant never held and is removed. Assignments to codes that are gone end with them. Where reports
+        since ``at`` are there already, the ground that changed is noted in ``relocations``.
 
         Raises
         ------
@@ -171,11 +173,14 @@ class GridRepository(Repository):
         self._refuse_later(bound)
         frame = frame.assign(network=network).drop(columns=["redraw_id", "valid_from", "valid_to"], errors="ignore")
         names = columns_of(grids, frame)
+        relocations = RelocationRepository(self.connection)
+        before = self._held_since(bound) if relocations.has_reports(known, at) else None
         with staged(self.connection, grids, frame, columns=names) as stage:
             retired, inserted, unchanged = self._exchange(stage, names, bound)
         if retired or inserted:
             self.connection.execute(text(sql_text("end_orphaned_assignments")), bound)
-            _relocate(self, known, at)
+            if before is not None:
+                _note_ground(relocations, before, self._held_since(bound), bound)
         return retired, inserted, unchanged
 
     def beside(self, redraw_id: str, networks: Sequence[str], at: datetime) -> gpd.GeoDataFrame:
@@ -201,10 +206,34 @@ class GridRepository(Repository):
         if frame.empty:
             return 0
         bound = {"at": at, "redraw_id": redraw_id}
+        self._note_vertices(frame, bound)
         with staged(self.connection, grids, frame, columns=["grid_id", "geom"]) as stage:
             for statement in sql_text("put_vertices").replace("{stage}", stage).split(";\n\n"):
                 self.connection.execute(text(statement), bound)
         return len(frame)
+
+    def _note_vertices(self, frame: gpd.GeoDataFrame, bound: dict[str, Any]) -> None:
+        """Note the ground, up to a millimetre wide, by which borders move that gain vertices."""
+        statement = select(grids.c.grid_id.label("key"), grids.c.network, grids.c.code, wkb(grids.c.geom)).where(
+            grids.c.grid_id == func.any([int(key) for key in frame["grid_id"]])
+        )
+        relocations = RelocationRepository(self.connection)
+        held = read_frame(self.connection, statement.order_by(grids.c.grid_id))
+        if not relocations.has_reports(held["code"], bound["at"]):
+            return
+        shapes = dict(zip(frame["grid_id"], frame.geometry, strict=True))
+        for network, before in held.groupby("network"):
+            after = before.assign(geometry=[shapes[key] for key in before["key"]])
+            _note_ground(relocations, before, after, bound | {"network": network})
+
+    def _held_since(self, bound: dict[str, Any]) -> gpd.GeoDataFrame:
+        """Return code and geometry of all versions of the grids redrawn that hold at the instant of force or later."""
+        statement = select(grids.c.code, wkb(grids.c.geom)).where(
+            grids.c.network == bound["network"],
+            grids.c.community_code == func.any(bound["communities"]),
+            or_(grids.c.valid_to.is_(None), grids.c.valid_to > bound["at"]),
+        )
+        return read_frame(self.connection, statement.order_by(grids.c.code, grids.c.valid_from))
 
     def _refuse_later(self, bound: dict[str, Any]) -> None:
         """Refuse when these grids change again after ``at``; vertices that neighbours brought are no change."""
@@ -253,7 +282,6 @@ class GridRepository(Repository):
 
 
 _COMMUNITY_DIGITS = 12
-_DISTRICT_DIGITS = 6
 _BESIDE_DEG = 1e-7
 
 
@@ -273,17 +301,12 @@ def _check_frame(frame: gpd.GeoDataFrame, network: str, communities: Sequence[st
         raise PartitionError(f"The frame has grids of another network than {network}.")
 
 
-def _relocate(repository: Repository, communities: Sequence[str], at: datetime) -> None:
-    """Mark reports since ``at`` as not located: their grids are derived from position and time, and the grids moved."""
-    bound = {
-        "at": at,
-        "districts": sorted({community[:_DISTRICT_DIGITS] for community in communities}),
-        "communities": list(communities),
-    }
-    repository.connection.execute(
-        text(
-            "UPDATE reports SET located_at = NULL WHERE reported_at >= :at AND located_at IS NOT NULL"
-            " AND district_code = ANY(:districts) AND (community_code = ANY(:communities) OR community_code IS NULL)"
-        ),
-        bound,
+def _note_ground(
+    relocations: RelocationRepository, before: gpd.GeoDataFrame, after: gpd.GeoDataFrame, bound: dict[str, Any]
+) -> None:
+    """Note the ground on which reports since the instant of force may have another grid now."""
+    ground = changed_ground(
+        before["code"].tolist(), before.geometry.to_numpy(), after["code"].tolist(), after.geometry.to_numpy()
     )
+    if not ground.is_empty:
+        relocations.add(bound["redraw_id"], bound["network"], bound["at"], ground)

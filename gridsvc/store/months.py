@@ -79,3 +79,15 @@ def _missing(connection: Connection, wanted: dict[str, tuple[str, datetime]]) ->
         " (SELECT FROM pg_class WHERE relname = n.name AND relnamespace = current_schema()::regnamespace) ORDER BY place"
     )
     return list(connection.scalars(statement, {"names": list(wanted)}))
+
+
+def end_of_newest(connection: Connection, table: str) -> datetime | None:
+    """Return the first instant after the newest month that has a partition; None when none has."""
+    statement = text(
+        "SELECT max(relname) FROM pg_class JOIN pg_inherits ON oid = inhrelid WHERE inhparent = CAST(:table AS regclass)"
+    )
+    name = connection.scalar(statement, {"table": table})
+    if name is None:
+        return None
+    year, month = name.rpartition("_y")[2].split("m")
+    return _next(datetime(int(year), int(month), 1, tzinfo=UTC))

@@ -13,14 +13,13 @@ from sqlalchemy import ColumnElement, DateTime, delete, func, insert, literal, s
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 
 from gridsvc.errors import ConflictError, NotFoundError, PartitionError, RequestInvalidError
+from gridsvc.store.approval_lock import lock_approvals
 from gridsvc.store.bulk import copy_frame
 from gridsvc.store.frames import plain_columns, read_frame, wkb
 from gridsvc.store.grids import GridRepository
 from gridsvc.store.repository import Repository, refuse_repeats
 from gridsvc.store.tables import redraw_grids, redraws
 
-# any fixed number; it only has to be ours
-_APPROVAL_LOCK = 4_490_201_515
 # inside the repository its own method ``list`` hides the type of that name
 _Rows = list[dict[str, Any]]
 
@@ -200,7 +199,7 @@ class RedrawRepository(Repository):
 
         One approval after the other: their numbers follow the order of commit, and each sees what the one before put in force.
         """
-        self.connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _APPROVAL_LOCK})
+        lock_approvals(self.connection)
 
     def approve(
         self,

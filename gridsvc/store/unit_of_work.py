@@ -23,6 +23,7 @@ from gridsvc.store.imports import ImportRepository
 from gridsvc.store.lineage import LineageRepository
 from gridsvc.store.redraw_steps import RedrawStepRepository
 from gridsvc.store.redraws import RedrawRepository
+from gridsvc.store.relocations import RelocationRepository
 from gridsvc.store.reports import ReportRepository
 from gridsvc.store.residences import ResidenceRepository
 from gridsvc.store.workforce import AssignmentRepository, WorkerRepository
@@ -118,6 +119,11 @@ class UnitOfWork:
     def lineage(self) -> LineageRepository:
         """What became of which grid."""
         return LineageRepository(self.connection, self.scope)
+
+    @cached_property
+    def relocations(self) -> RelocationRepository:
+        """Ground whose reports are to be located again."""
+        return RelocationRepository(self.connection, self.scope)
 
     @cached_property
     def division_runs(self) -> DivisionRunRepository:

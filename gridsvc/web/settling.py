@@ -1,4 +1,7 @@
-"""A small clock in each worker of the server: redraws approved for later take effect when their instant comes."""
+"""A small clock in each worker of the server: redraws approved for later take effect when their instant comes.
+
+Reports that a redraw left behind follow it, too, block by block.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import threading
 from gridsvc.bootstrap import App
 from gridsvc.errors import GridsvcError
 from gridsvc.services.redraw_effects import settle
+from gridsvc.services.relocating import has_work, relocate
 from gridsvc.web.callers import now
 
 logger = logging.getLogger(__name__)
@@ -21,6 +25,8 @@ def settle_once(app: App) -> int:
     with app.unit_of_work() as uow:
         done = settle(uow, now(), actor="gridsvc serve")
         uow.commit()
+        if has_work(uow):
+            relocate(uow)
     return len(done)
 
 

@@ -256,18 +256,36 @@ def test_locate_one_answers_for_all_networks_at_an_instant(town):
     assert after["urban"] == f"{COMMUNITIES[2]}002"
 
 
-def test_a_redraw_marks_later_reports_to_be_located_again(town):
+def test_a_redraw_notes_the_ground_that_changed_for_later_reports(town):
     town.reports.add_frame(report_frame())
     found = town.reports.unlocated()
+    since = datetime(2026, 2, 1, tzinfo=UTC)
+    in_force(town, grid_frame(network="security", kind="security"), network="security", at=since)
+    assert town.relocations.pending() == []  # nobody was located yet
     town.reports.set_grids(
         found[["district_code", "reported_at", "report_id"]].assign(social_grid=f"{COMMUNITIES[0]}001")
     )
+
+    in_force(town, grid_frame(parts=3), at=since)
+
+    noted = town.relocations.pending()
+    assert [(row["network"], row["since"]) for row in noted] == [("social", since)]
+    # two halves became three thirds: the outer thirds kept code and ground of a half
+    west, south, east, north = community_box(COMMUNITIES[0]).bounds
+    third = (east - west) / 3
+    assert not noted[0]["ground"].intersects(shapely.Point(west + third / 2, south + 0.001))
+    assert noted[0]["ground"].intersects(shapely.Point(west + 1.25 * third, south + 0.001))
     assert town.reports.unlocated().empty
 
-    in_force(town, grid_frame(parts=3), at=datetime(2026, 2, 1, tzinfo=UTC))
 
-    assert (town.reports.unlocated()["reported_at"] >= datetime(2026, 2, 1, tzinfo=UTC)).all()
-    assert len(town.reports.unlocated()) == town.reports.count(since=datetime(2026, 2, 1, tzinfo=UTC)) > 0
+def test_a_redraw_after_the_last_report_notes_nothing(town):
+    town.reports.add_frame(report_frame())
+    found = town.reports.unlocated()
+    town.reports.set_grids(found[["district_code", "reported_at", "report_id"]])
+
+    in_force(town, grid_frame(parts=3), at=LATER)
+
+    assert town.relocations.pending() == []
 
 
 def test_a_scope_sees_and_writes_its_own_grids_only(town, open_uow):

@@ -17,6 +17,7 @@ from gridsvc.store.tables.grid_version import grid_version
 from gridsvc.store.tables.grids import grid_lineage, grids, networks, redraw_grids, redraws
 from gridsvc.store.tables.imports import imports
 from gridsvc.store.tables.redraw_steps import redraw_steps
+from gridsvc.store.tables.relocations import relocations
 from gridsvc.store.tables.residences import residences
 from gridsvc.store.tables.workforce import assignments, worker_kinds, workers
 
@@ -45,6 +46,7 @@ __all__ = [
     "redraw_grids",
     "redraw_steps",
     "redraws",
+    "relocations",
     "report_receipts",
     "reports",
     "residence_times",

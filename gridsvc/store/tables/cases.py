@@ -78,7 +78,17 @@ reports = Table(
     ),
     gist("reports"),
     Index("ix_reports_report_no", "report_no"),
-    Index("ix_reports_social_grid_reported_at", "social_grid", "reported_at"),
+    *[
+        # a page of a grid, with or without a category: within a month a grid has too few reports for the order to matter
+        Index(
+            f"ix_reports_{network}_grid_page",
+            f"{network}_grid",
+            "category_code",
+            "reported_at",
+            postgresql_where=text(f"{network}_grid IS NOT NULL"),
+        )
+        for network in ("urban", "social", "security", "unified")
+    ],
     Index("ix_reports_category_code_reported_at", "category_code", "reported_at"),
     Index("ix_reports_unlocated", "district_code", "reported_at", postgresql_where=text("located_at IS NULL")),
     postgresql_partition_by="RANGE (reported_at)",
