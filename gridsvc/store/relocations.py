@@ -104,7 +104,8 @@ class RelocationRepository(Repository):
             column("grid", String),
         )
         bound |= {"since": since, "until": until, "at_most": at_most}
-        return read_frame(self.connection, statement.bindparams(**bound))
+        found = statement.bindparams(**bound).subquery()
+        return read_frame(self.connection, select(found).order_by(found.c.reported_at, found.c.report_id))
 
     def grids_on(self, network: str, ground: shapely.MultiPolygon, since: datetime) -> gpd.GeoDataFrame:
         """Return the grids of a network around a ground that hold at ``since`` or later: code, valid_from, valid_to, geometry."""

@@ -271,7 +271,7 @@ def test_a_redraw_notes_the_ground_that_changed_for_later_reports(town):
     noted = town.relocations.pending()
     assert [(row["network"], row["since"]) for row in noted] == [("social", since)]
     # two halves became three thirds: the outer thirds kept code and ground of a half
-    west, south, east, north = community_box(COMMUNITIES[0]).bounds
+    west, south, east, _ = community_box(COMMUNITIES[0]).bounds
     third = (east - west) / 3
     assert not noted[0]["ground"].intersects(shapely.Point(west + third / 2, south + 0.001))
     assert noted[0]["ground"].intersects(shapely.Point(west + 1.25 * third, south + 0.001))
