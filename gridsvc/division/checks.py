@@ -49,8 +49,8 @@ def check_exact(code: str, boundary: shapely.Geometry, grids: Geometries) -> Non
         raise _broken(code, "unit grids overlap, or neighbours differ in a shared vertex", "coverage")
     edges = EdgeTable.of(grids)
     outer = edges.ends[edges.right < 0]
-    expected = _undirected(boundary_pairs(boundary, outer.reshape(-1, 2)))
-    if len(expected) != len(outer) or (_sorted(expected) != _sorted(outer)).any():
+    expected = boundary_pairs(boundary, outer.reshape(-1, 2))
+    if len(expected) != len(outer) or (_undirected(expected) != _undirected(outer)).any():
         raise _broken(code, "the outer edges of the unit grids are not the boundary", "outer-border")
     corners = shapely.get_coordinates(boundary)
     added = outer[:, 0][~np.isin(_keys(outer[:, 0]), _keys(corners))]
@@ -63,13 +63,10 @@ def _keys(points: Floats) -> np.ndarray:
 
 
 def _undirected(pairs: Floats) -> Floats:
+    """Return the pairs in an order that depends neither on their own nor on their directions."""
     swap = _keys(pairs[:, 0]) > _keys(pairs[:, 1])
     pairs = pairs.copy()
     pairs[swap] = pairs[swap][:, ::-1]
-    return pairs
-
-
-def _sorted(pairs: Floats) -> Floats:
     return pairs[np.lexsort((pairs[:, 1, 1], pairs[:, 1, 0], pairs[:, 0, 1], pairs[:, 0, 0]))]
 
 

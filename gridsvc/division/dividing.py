@@ -12,7 +12,7 @@ import numpy as np
 import shapely
 
 from gridsvc.division.atoms import Atoms, make_atoms
-from gridsvc.division.borders import NONE, EdgeTable, Neighbours, components_within
+from gridsvc.division.borders import NONE, EdgeTable, Neighbours, components_within, vertex_keys
 from gridsvc.division.checks import check_division
 from gridsvc.division.communities import (
     CommunityDivision,
@@ -186,12 +186,13 @@ def without_idle_vertices(polygons: Geometries, added: Floats) -> Geometries:
         return polygons
     rings, polygon = shapely.get_rings(polygons, return_index=True)
     coordinates, ring = shapely.get_coordinates(rings, return_index=True)
-    keys = coordinates[:, 0] + 1j * coordinates[:, 1]
-    is_added = np.isin(keys, added[:, 0] + 1j * added[:, 1])
+    is_added = np.isin(vertex_keys(coordinates), vertex_keys(added))
+    _, place = np.unique(vertex_keys(coordinates[is_added]), return_inverse=True)
     # a ring's closing vertex repeats its first one
-    seen = np.unique(np.stack([keys[is_added], polygon[ring[is_added]].astype(complex)], axis=1), axis=0)
-    values, counts = np.unique(seen[:, 0], return_counts=True)
-    keep = ~np.isin(keys, values[counts == 1])
+    seen = np.unique(place * len(polygons) + polygon[ring[is_added]])
+    several = np.bincount(seen // len(polygons)) > 1
+    keep = ~is_added
+    keep[is_added] = several[place]
     if keep.all():
         return polygons
     slim = shapely.linearrings(coordinates[keep], indices=ring[keep])

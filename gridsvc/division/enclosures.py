@@ -14,6 +14,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from gridsvc.division.borders import vertex_keys
 from gridsvc.division.communities import DivisionRules, Floats, Geometries
 from gridsvc.division.cuts import clear_of, first_hits
 
@@ -164,8 +165,7 @@ def _noded_with(noded: Geometries, more: Geometries, snap_m: float) -> Geometrie
 def _loose_ends(noded: Geometries) -> tuple[Geometries, NDArray[np.int64]]:
     """Return the end points at which only one line ends, and that line's index."""
     ends = np.concatenate([shapely.get_coordinates(shapely.get_point(noded, i)) for i in (0, -1)])
-    keys = ends[:, 0] + 1j * ends[:, 1]
-    _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    _, inverse, counts = np.unique(vertex_keys(ends), return_inverse=True, return_counts=True)
     loose = np.flatnonzero(counts[inverse] == 1)
     return shapely.points(ends[loose]), loose % len(noded)
 
@@ -224,7 +224,7 @@ def arrivals(lines: Geometries) -> tuple[Floats, Floats, NDArray[np.int64]]:
         for pair in ((0, -1), (1, -2))
     )
     step = ends - inner
-    _, inverse, counts = np.unique(ends[:, 0] + 1j * ends[:, 1], return_inverse=True, return_counts=True)
+    _, inverse, counts = np.unique(vertex_keys(ends), return_inverse=True, return_counts=True)
     return ends, step / np.maximum(np.hypot(*step.T), 1e-9)[:, None], counts[inverse]
 
 
@@ -237,7 +237,7 @@ def _extensions(noded: Geometries, closers: Geometries, ground: Ground) -> Geome
         return noded
     heads, heading, meeting = arrivals(noded)
     closed = shapely.get_coordinates(closers)
-    dead = (meeting == 1) & ~np.isin(heads[:, 0] + 1j * heads[:, 1], closed[:, 0] + 1j * closed[:, 1])
+    dead = (meeting == 1) & ~np.isin(vertex_keys(heads), vertex_keys(closed))
     heads, heading = heads[dead], heading[dead]
     reach = first_hits(heads + 0.05 * heading, heading, noded, ground.rules.dead_end_m)
     hit = np.isfinite(reach)
@@ -321,9 +321,10 @@ def boundary_pairs(boundary: shapely.Geometry, added: Floats) -> Floats:
 
 
 def _off_vertices(points: Floats, vertices: Floats) -> Floats:
-    keys = np.unique(points[:, 0] + 1j * points[:, 1])
-    keys = keys[~np.isin(keys, vertices[:, 0] + 1j * vertices[:, 1])]
-    return np.stack([keys.real, keys.imag], axis=1)
+    if len(points) == 0:
+        return points
+    keys, first = np.unique(vertex_keys(points), return_index=True)
+    return points[first[~np.isin(keys, vertex_keys(vertices))]]
 
 
 def split_pairs(pairs: Floats, points: Floats) -> Floats:
