@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 Geometries = NDArray[np.object_]
 
@@ -64,6 +65,31 @@ def faces_of(lines: Geometries | Sequence[shapely.Geometry], boundary: shapely.G
     shapely.prepare(boundary)
     faces = faces[shapely.contains(boundary, shapely.point_on_surface(faces))]
     return _ordered(shapely.normalize(faces))
+
+
+def meet_outline(faces: Geometries, outline: shapely.Geometry) -> Geometries:
+    """Return the faces with the vertices on their outside put on ``outline``: on its vertex where one is near, else on its edge.
+
+    ``outline`` is the border as drawn, before it was snap-rounded: another district has the same, and other vertices on it.
+    """
+    outer = shapely.get_coordinates(shapely.boundary(shapely.coverage_union_all(faces)))
+    outer = np.unique(outer[:, 0] + 1j * outer[:, 1])
+    corners = shapely.get_coordinates(outline)
+    tree = cKDTree(corners)
+
+    def moved(xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        answer = xy.copy()
+        at = np.flatnonzero(np.isin(xy[:, 0] + 1j * xy[:, 1], outer))
+        ways = shapely.shortest_line(shapely.points(xy[at]), outline)
+        near = shapely.length(ways) <= 2 * GRID_M
+        at = at[near]
+        answer[at] = shapely.get_coordinates(ways[near])[1::2]
+        distance, corner = tree.query(xy[at], distance_upper_bound=2 * GRID_M)
+        has_corner = np.isfinite(distance)
+        answer[at[has_corner]] = corners[corner[has_corner]]
+        return answer
+
+    return shapely.remove_repeated_points(shapely.transform(faces, moved))
 
 
 def _ordered(faces: Geometries) -> Geometries:

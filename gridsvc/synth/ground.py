@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gridsvc.errors import PartitionError
 from gridsvc.progress import SILENT, Progress
-from gridsvc.synth.blocks import GRID_M, faces_of, lane_across, merge_slivers, shared_borders
+from gridsvc.synth.blocks import GRID_M, faces_of, lane_across, meet_outline, merge_slivers, shared_borders
 from gridsvc.synth.regions import BlockGraph, grow_regions
 from gridsvc.synth.street_network import NO_WALK
 
@@ -105,6 +105,9 @@ class Ground:
     centre_xy: tuple[float, float] = (0.0, 0.0)
     open_land: list[shapely.Geometry] = field(default_factory=list)  # far from every street; nothing is built there
     has_fixed_border: bool = False  # another district has the same border: no vertex may be added to it
+    outline: shapely.Geometry | None = (
+        None  # the border as drawn; other districts have the same: vertices lie exactly on it
+    )
 
 
 @dataclass(slots=True)
@@ -150,6 +153,8 @@ def divide_ground(
         label = grow_regions(inner, np.ones(count), seed=seed + 1 + k)
         community[members] = first[k] + _numbered_by_place(label, inner, np.ones(count, dtype=np.int64))
         progress.advance()
+    if ground.outline is not None:
+        faces = meet_outline(faces, ground.outline)
     return DividedGround(streets, faces, is_open, weight, community, office, graph)
 
 

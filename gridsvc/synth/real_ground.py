@@ -23,7 +23,7 @@ LEAST_ROOM_M2 = 40_000.0  # of one community, streets included
 
 
 def real_ground(boundary: shapely.Geometry, streets: Streets, *, communities: int) -> Ground:
-    """Return the ground of a real district.
+    """Return the ground of a real district; districts beside it, made by themselves, meet it in the boundary as given.
 
     Parameters
     ----------
@@ -55,6 +55,7 @@ def real_ground(boundary: shapely.Geometry, streets: Streets, *, communities: in
         cuts=[tie for tie in ties if tie.length > 0],
         centre_xy=_densest(kept.lines[inside], area.centroid),
         open_land=_open_land(area, kept, communities * LEAST_ROOM_M2),
+        outline=shapely.boundary(boundary),
     )
 
 
