@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,7 @@ _COMMON = (
     click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
 )  # fmt: skip
 _OF_KIND: dict[str, tuple[Any, ...]] = {
+    "divisions": (click.option("--align", "align_m", type=click.FloatRange(0, 1, min_open=True), metavar="METRES", help="Bring boundaries that miss each other, or those stored, by no more than this onto one line."),),
     "grids": (click.option("--network", type=click.Choice(["urban", "social", "security"]), default="security", show_default=True, help="Network the grids belong to."),),
     "osm": (click.option("--datum", type=click.Choice(["wgs84", "EPSG:4326", "file"]), default="wgs84", show_default=True, help="An extract is always WGS 84."),),
     "reports": (click.option("--timezone", help="Zone of times without a UTC offset, such as Asia/Shanghai."),),
@@ -134,8 +136,27 @@ def _print(result: Any) -> None:
         click.echo(
             f"  row {repair.row}, {repair.code}: repaired ({repair.what}), area changed by {repair.change_m2:+.1f} m2"
         )
+    if result.aligned:
+        click.echo(f"  {result.aligned} boundaries moved onto those beside them")
+    _print_borders(result.borders)
     for name, value in result.counts.items():
         click.echo(f"  {name.replace('_', ' ')}: {value}")
+
+
+def _print_borders(borders: Sequence[Any]) -> None:
+    if not borders:
+        return
+    click.echo(f"  {len(borders)} pairs of boundaries differ along their common border:")
+    for fault in sorted(borders, key=lambda fault: -fault.apart_m)[:20]:
+        stored = " (stored)" if fault.is_stored else ""
+        apart = f"by up to {fault.apart_m * 1000:.1f} mm, " if fault.apart_m else ""
+        click.echo(
+            f"    {fault.code} and {fault.other_code}{stored}: {apart}overlap {fault.overlap_m2:.3f} m2, "
+            f"at {fault.lon:.7f} {fault.lat:.7f}"
+        )
+    if len(borders) > 20:
+        click.echo(f"    ... and {len(borders) - 20} more; --json lists all")
+    click.echo("  Communities that overlap cannot be divided. Mend the file, or import it again with --align METRES.")
 
 
 def _add_command(kind: str) -> None:

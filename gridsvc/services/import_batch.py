@@ -47,16 +47,35 @@ class Repair:
 
 
 @dataclass(frozen=True, slots=True)
+class BorderFault:
+    """Two divisions of one level whose boundaries differ along their common border.
+
+    Vertices of one lie up to ``apart_m`` off the border of the other (found up to 1 m), and both cover ``overlap_m2``; ``lon, lat``
+    (EPSG:4490) is where they differ most. ``is_stored`` says that the other one is not of the file.
+    """
+
+    code: str
+    other_code: str
+    is_stored: bool
+    apart_m: float
+    overlap_m2: float
+    lon: float
+    lat: float
+
+
+@dataclass(frozen=True, slots=True)
 class ImportOptions:
     """What the caller asked for, passed to every check.
 
-    ``at`` is the instant from which dated rows hold, and the instant whose divisions rows are checked against.
+    ``at`` is the instant from which dated rows hold, and the instant whose divisions rows are checked against. ``align_m`` is how far
+    boundaries may be moved to meet, None for not at all.
     """
 
     at: datetime
     network: str
     repair: bool = False
     partial: bool = False
+    align_m: float | None = None
     timezone: str | None = None
     actor: str = "import"
     source: str | None = None
@@ -87,6 +106,8 @@ class Batch:
     original_datum: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=object))
     faults: list[RowError] = field(default_factory=list)
     repairs: list[Repair] = field(default_factory=list)
+    borders: list[BorderFault] = field(default_factory=list)
+    aligned: int = 0
     refused: Mask = field(default_factory=lambda: np.empty(0, dtype=bool))
     # the file is one of shapes, so that a row without one is a shape that could not be read
     has_shapes: bool = False

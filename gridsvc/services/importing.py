@@ -23,8 +23,9 @@ from gridsvc.formats.declared_datum import DeclaredDatum, declare_datum
 from gridsvc.formats.import_fields import map_columns
 from gridsvc.formats.osm import read_osm
 from gridsvc.formats.vector_files import FileTable, read_table
+from gridsvc.geo.border_fit import REACH_M
 from gridsvc.progress import SILENT, Progress
-from gridsvc.services.import_batch import Batch, ImportOptions, Repair, datum_of_rows, make_batch, place
+from gridsvc.services.import_batch import Batch, BorderFault, ImportOptions, Repair, datum_of_rows, make_batch, place
 from gridsvc.services.imports_basemap import (
     check_barriers,
     check_streets,
@@ -71,6 +72,10 @@ class ImportResult:
         Rows left out, with every fault found; with ``partial`` only, otherwise a fault refuses the file.
     repaired
         Invalid polygons that were repaired.
+    borders
+        Divisions whose boundaries differ from each other, or from those stored beside them; they are stored all the same.
+    aligned
+        Boundaries moved onto those beside them.
     already_imported
         The same file was imported before in the same way, and no other of its kind since; nothing was changed.
     dry_run
@@ -86,6 +91,8 @@ class ImportResult:
     rows_unchanged: int = 0
     refused: list[RowError] = field(default_factory=list)
     repaired: list[Repair] = field(default_factory=list)
+    borders: list[BorderFault] = field(default_factory=list)
+    aligned: int = 0
     already_imported: bool = False
     dry_run: bool = False
     counts: dict[str, Any] = field(default_factory=dict)
@@ -102,6 +109,7 @@ def import_file(
     partial: bool = False,
     dry_run: bool = False,
     repair: bool = False,
+    align_m: float | None = None,
     network: str | None = None,
     encoding: str | None = None,
     layer: str | None = None,
@@ -129,6 +137,8 @@ def import_file(
         Check only; nothing is written.
     repair
         Repair invalid polygons instead of refusing them.
+    align_m
+        Of ``divisions``: bring boundaries that miss each other, or those stored, by no more than this onto one line. Unit: m, up to 1.
     network
         Network of ``grids``: urban, social or security (default).
     encoding, layer
@@ -147,11 +157,14 @@ def import_file(
     FileUnreadableError, DatumMissingError, DatumUnknownError, CrsMismatchError, RequestInvalidError
         When the file as a whole cannot be taken.
     """
-    _check_request(kind, valid_from, network)
+    _check_request(kind, valid_from, network, align_m)
     path = Path(path)
-    options = ImportOptions(valid_from, network or _DEFAULT_NETWORK, repair, partial, timezone, actor, source, progress)
+    options = ImportOptions(
+        valid_from, network or _DEFAULT_NETWORK, repair, partial, align_m, timezone, actor, source, progress
+    )
+    aligning = {} if align_m is None else {"align_m": align_m}
     key = _content_key(path, kind, datum=datum, mapping=dict(mapping or {}), partial=partial, repair=repair, network=network,
-                       encoding=encoding, layer=layer, timezone=timezone)  # fmt: skip
+                       encoding=encoding, layer=layer, timezone=timezone, **aligning)  # fmt: skip
     result = ImportResult(kind, path.name, dry_run=dry_run)
     before = _same_import(uow, kind, key)
     if before is not None:
@@ -177,7 +190,7 @@ def _same_import(uow: UnitOfWork, kind: str, key: str) -> dict[str, Any] | None:
     return before if uow.imports.list(kind)["import_id"].iloc[0] == before["import_id"] else None
 
 
-def _check_request(kind: str, valid_from: datetime, network: str | None) -> None:
+def _check_request(kind: str, valid_from: datetime, network: str | None, align_m: float | None) -> None:
     if kind not in KINDS:
         raise RequestInvalidError(f"{kind!r} cannot be imported.", hint=f"Kinds: {', '.join(KINDS)}.", field="kind")
     if valid_from.tzinfo is None:
@@ -187,6 +200,18 @@ def _check_request(kind: str, valid_from: datetime, network: str | None) -> None
             f"Grids of network {network!r} cannot be imported.",
             hint=f"Use one of {', '.join(GRID_KINDS)}.",
             field="network",
+        )
+    if align_m is None:
+        return
+    if kind != "divisions":
+        raise RequestInvalidError(
+            f"{kind} cannot be aligned.", hint="Only divisions have borders in common.", field="align_m"
+        )
+    if not 0.0 < align_m <= REACH_M:
+        raise RequestInvalidError(
+            f"Boundaries cannot be aligned within {align_m:g} m.",
+            hint=f"Give more than 0 and at most {REACH_M:g} m; what is further apart was drawn differently.",
+            field="align_m",
         )
 
 
@@ -232,7 +257,7 @@ def _import_table(
     place(batch, datum_of_rows(batch, file_datum))
     frame = _CHECK[result.kind](batch, uow, options)
     options.progress.advance(len(table.frame))
-    result.repaired = batch.repairs
+    result.repaired, result.borders, result.aligned = batch.repairs, batch.borders, batch.aligned
     result.refused = batch.sorted_faults()
     _refuse_faults(batch, table, options)
     good = _storable(frame, batch, original)

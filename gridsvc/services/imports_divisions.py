@@ -8,6 +8,7 @@ import shapely
 
 from gridsvc.errors import CodeMalformedError
 from gridsvc.geo.division_codes import LEVELS, check_division_code, level_of, parent_of, unpad
+from gridsvc.services.division_borders import fit_borders
 from gridsvc.services.import_batch import (
     Batch,
     ImportOptions,
@@ -41,6 +42,7 @@ def check_divisions(batch: Batch, uow: UnitOfWork, options: ImportOptions) -> pd
     _check_stated_parents(batch, parents)
     urban = whole_numbers(batch, "urban_rural_class", None)
     _check_parents(batch, uow, options, codes, levels, parents)
+    fit_borders(batch, uow, options, codes, levels)
     frame = pd.DataFrame(
         {"code": codes, "name": batch.text("name"), "level": levels, "parent_code": none_if_empty(parents)}
     )

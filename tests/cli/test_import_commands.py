@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from gridsvc.cli.importing import import_group
 from gridsvc.cli.main import main
+from tests.factories.two_districts import CODES, EAST, WEST, write_divisions
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "imports"
 
@@ -98,3 +99,19 @@ def test_malformed_mapping_is_wrong_usage(monkeypatch, capsys):
 
     assert status == 2
     assert "HEADER=FIELD" in err
+
+
+@pytest.mark.postgis
+def test_boundaries_that_differ_from_those_stored_are_shown_and_aligned(database, monkeypatch, capsys, tmp_path):
+    west, east = write_divisions(tmp_path / "w.geojson", WEST), write_divisions(tmp_path / "e.geojson", EAST, -0.003)
+    options = ("--datum", "cgcs2000", "--valid-from", "2026-01-01")
+    run(monkeypatch, capsys, "divisions", str(west), *options)
+
+    shown = run(monkeypatch, capsys, "divisions", str(east), *options, "--dry-run")
+    aligned = run(monkeypatch, capsys, "divisions", str(east), *options, "--align", "0.01")
+
+    assert shown[0] == aligned[0] == 0
+    assert "5 pairs of boundaries differ along their common border" in shown[1]
+    assert f"{CODES[EAST][0]} and {CODES[WEST][0]} (stored): by up to 3." in shown[1]
+    assert "--align METRES" in shown[1]
+    assert "4 boundaries moved onto those beside them" in aligned[1] and "differ" not in aligned[1]
