@@ -14,10 +14,11 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from gridsvc.division.communities import DivisionRules
+from gridsvc.division.communities import CommunityDivision, DivisionRules
 from gridsvc.errors import CodesExhaustedError, ConflictError, GridsvcError
 from gridsvc.progress import SILENT, Progress
 from gridsvc.services.community_inputs import Area, read_area
+from gridsvc.services.division_borders import BorderFault, community_borders, sentence, suggested_align_m
 from gridsvc.services.division_run import Crew, Divided
 from gridsvc.services.division_wishes import DEDICATED, Wishes, former_divisions, with_wishes
 from gridsvc.services.grid_checks import CommunityCheck, check_communities
@@ -29,8 +30,10 @@ from gridsvc.store.unit_of_work import UnitOfWork
 KINDS = ("unit", "governance")
 NETWORK_OF_KIND = {"unit": "urban", "governance": "social"}
 _COMMUNITY_DIGITS = 12
-# a vertex may lie a millimetre off its edge; a grid has some tens of metres of border
-_VERTEX_AREA_M2 = 0.05
+# vertices that neighbours brought may lie a millimetre off a grid's border as divided, all along it
+_VERTEX_OFF_M = 0.001
+# borders that are named of one community; more are seldom of use
+_NOTES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,8 @@ def divide(
     with Crew(processes, len(area.inputs)) as crew:
         divided = crew.divide(area.inputs, rules, seed, watch, kinds=made, former=former, exact_s=wishes.exact_s)
     watch.start("join communities")
-    divided, grids, codes, checks = _joined(uow, area, divided, before, has_units=before.needs_units)
+    borders = community_borders(area, before.around)
+    divided, grids, codes, checks = _joined(uow, area, divided, before, borders, has_units=before.needs_units)
     watch.start("store grids")
     stored = _store(uow, code, at, actor, kinds, draft, before, grids, codes, area, checks)
     failed = [(d.code, d.reason) for d in divided if d.division is None]
@@ -139,9 +143,15 @@ def divide(
         border_on_lines=sum(d.border_on_lines_m for d in done) / border if border else None,
         border_m=border,
         stages=watch.stages(),
-        notes={d.code: d.notes for d in done if d.notes},
+        notes=_notes(done, borders),
         **stored,
     )
+
+
+def _notes(done: list[CommunityDivision], borders: dict[str, list[BorderFault]]) -> dict[str, tuple[str, ...]]:
+    """Return what is to be known of the communities divided: what their grids cannot keep to, and borders that do not meet."""
+    notes = {d.code: (*d.notes, *(f"{sentence(fault)}." for fault in borders.get(d.code, ())[:_NOTES])) for d in done}
+    return {code: of_community for code, of_community in notes.items() if of_community}
 
 
 class _Stopwatch:
@@ -203,7 +213,13 @@ class _Before:
 
 
 def _joined(
-    uow: UnitOfWork, area: Area, divided: list[Divided], before: _Before, *, has_units: bool
+    uow: UnitOfWork,
+    area: Area,
+    divided: list[Divided],
+    before: _Before,
+    borders: dict[str, list[BorderFault]],
+    *,
+    has_units: bool,
 ) -> tuple[list[Divided], JoinedGrids, dict[str, NDArray[np.object_]], list[CommunityCheck]]:
     """Return the grids of all communities that fit together, with codes by kind and checks; what does not is made a failure.
 
@@ -213,14 +229,14 @@ def _joined(
         done = [d.division for d in divided if d.division is not None]
         grids = JoinedGrids.of(area, done, before.beside({d.code for d in done}), has_units=has_units)
         checks = check_communities(area, grids)
-        faults = _faults(grids, checks)
+        faults = _faults(grids, checks, borders)
         codes = {} if faults else _codes(uow, grids, before.held, faults)
         if not faults:
             return divided, grids, codes, checks
         divided = [Divided(d.code, None, faults[d.code]) if d.code in faults else d for d in divided]
 
 
-def _faults(grids: JoinedGrids, checks: list[CommunityCheck]) -> dict[str, str]:
+def _faults(grids: JoinedGrids, checks: list[CommunityCheck], borders: dict[str, list[BorderFault]]) -> dict[str, str]:
     """Return why communities cannot be stored, by code."""
     faults = {
         check.code: f"Community {check.code}: {check.gap_area_m2:.6f} m2 of gaps, {check.overlap_area_m2:.6f} m2 of overlaps, "
@@ -229,13 +245,24 @@ def _faults(grids: JoinedGrids, checks: list[CommunityCheck]) -> dict[str, str]:
         for check in checks
         if check.gap_area_m2 or check.overlap_area_m2 or check.outside_area_m2 or check.buildings_cut
     }
-    if faults:
-        return faults
-    return {
-        code: f"Community {code}: its grids do not share their vertices with those of other communities. "
-        "Communities overlap or leave gaps; check them with gridsvc import divisions --dry-run."
-        for code in grids.clashing()
-    }
+    return faults or {code: _clash(code, borders.get(code, [])) for code in grids.clashing()}
+
+
+def _clash(code: str, borders: list[BorderFault]) -> str:
+    """Return why the grids of a community do not fit those beside them: where boundaries differ, and how to mend them."""
+    if not borders:
+        return (
+            f"Community {code}: its grids do not share their vertices with those of other communities. "
+            "Divide the communities around it together with it."
+        )
+    within_m = suggested_align_m(borders)
+    mend = (
+        f"Import the boundaries of its district again with gridsvc import divisions FILE --align {within_m:g}."
+        if within_m
+        else "Mend the boundaries and import them again."
+    )
+    named = "; ".join(sentence(fault) for fault in borders[:_NOTES])
+    return f"Community {code} does not meet the communities beside it: {named}. {mend}"
 
 
 def _store(
@@ -303,20 +330,39 @@ def _frames(
                 "parent_code": codes["governance"][grids.unit_grid] if kind == "unit" else None,
                 "households": counts[:, 0],
                 "population": counts[:, 1],
-                "area_m2": _held_areas(np.round(shapely.area(metric), 2), codes[kind], held[network]),
+                "area_m2": _held_areas(metric, codes[kind], held[network]),
                 "responsible": None,
             },
-            shapes,
+            _held_shapes(shapes, codes[kind], held[network]),
         )
     return frames
 
 
-def _held_areas(
-    areas_m2: NDArray[np.float64], codes: NDArray[np.object_], held: gpd.GeoDataFrame
-) -> NDArray[np.float64]:
-    """Return the areas with those on record where they differ by no more than a vertex on a straight border brings."""
+def _held_shapes(
+    shapes: NDArray[np.object_], codes: NDArray[np.object_], held: gpd.GeoDataFrame
+) -> NDArray[np.object_]:
+    """Return the shapes as they are held where they are the same but for where their rings begin.
+
+    A grid that got a vertex from a neighbour begins where it did; made anew with that vertex it may begin elsewhere.
+    """
+    at = pd.Series(np.arange(len(held)), index=held["code"].to_numpy()).reindex(codes).to_numpy(float)
+    known = np.flatnonzero(np.isfinite(at))
+    if not len(known):
+        return shapes
+    former = held.geometry.to_numpy()[at[known].astype(np.int64)]
+    parts, index = shapely.get_parts(shapes[known], return_index=True)
+    multi = shapely.multipolygons(parts, indices=index)
+    same = shapely.equals_exact(shapely.normalize(multi), shapely.normalize(former), tolerance=0.0)
+    answer = shapes.copy()
+    answer[known[same]] = former[same]
+    return answer
+
+
+def _held_areas(metric: NDArray[np.object_], codes: NDArray[np.object_], held: gpd.GeoDataFrame) -> NDArray[np.float64]:
+    """Return the areas in m2, those on record where they differ by no more than vertices on the border bring."""
+    areas_m2 = np.round(shapely.area(metric), 2)
     on_record = pd.Series(held["area_m2"].to_numpy(), index=held["code"].to_numpy()).reindex(codes).to_numpy(float)
-    return np.where(np.abs(on_record - areas_m2) <= _VERTEX_AREA_M2, on_record, areas_m2)
+    return np.where(np.abs(on_record - areas_m2) <= _VERTEX_OFF_M * shapely.length(metric), on_record, areas_m2)
 
 
 def _codes(
