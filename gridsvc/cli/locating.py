@@ -10,7 +10,8 @@ import click
 from gridsvc.bootstrap import open_app
 from gridsvc.cli.terminal import now, print_result, progress
 from gridsvc.errors import RequestInvalidError
-from gridsvc.services.locating_files import locate_file
+from gridsvc.jobs.locating_job import run_locating
+from gridsvc.services.locating_files import LocateOrder
 
 
 @click.command()
@@ -39,6 +40,15 @@ from gridsvc.services.locating_files import locate_file
 @click.option("--encoding", default=None, help="Encoding of the texts; default: what the file states, else UTF-8.")
 @click.option("--layer", default=None, help="Layer of a GeoPackage, sheet of an XLSX.")
 @click.option("--partial", is_flag=True, help="Carry on with rows that have no usable position and list them.")
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    default=2,
+    show_default=True,
+    help="Blocks of a long CSV, Parquet or GeoPackage located side by side.",
+)
+@click.option("--dask", metavar="ADDRESS", help="Locate blocks on the Dask cluster of this scheduler instead.")
+@click.option("--resume", is_flag=True, help="Go on with what was done of OUT when the command was stopped.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def locate(
     file: Path,
@@ -49,30 +59,39 @@ def locate(
     encoding: str | None,
     layer: str | None,
     partial: bool,
+    processes: int,
+    dask: str | None,
+    resume: bool,
     as_json: bool,
 ) -> None:
     """Find the grids of the points in FILE and write them beside its columns.
 
+    A long file is located in blocks, kept in the folder OUT.blocks until all are done; OUT appears when it is complete.
+
     \b
     Example:
       gridsvc locate points.csv --datum gcj02 --out located.xlsx
+      gridsvc locate history.parquet --datum wgs84 --out located.parquet --processes 4
       gridsvc locate 上报.xlsx --datum bd09 --map 经度坐标=lon --map 纬度坐标=lat --out located.geojson
     """
     at = parse_instant(at_text) if at_text else now()
     mapping = dict(_pair(text) for text in maps)
-    with progress(silent=as_json) as shown, open_app() as app, app.unit_of_work() as uow:
-        result = locate_file(
-            uow,
-            file,
-            out,
-            datum=datum,
-            at=at,
-            mapping=mapping,
-            partial=partial,
-            encoding=encoding,
-            layer=layer,
-            progress=shown,
-        )
+    order = LocateOrder(file, out, datum, at, mapping, partial, encoding, layer)
+    try:
+        with progress(silent=as_json) as shown, open_app() as app:
+            result = run_locating(
+                app,
+                order,
+                processes=processes,
+                dask=dask,
+                resume=resume,
+                at_given=at_text is not None,
+                progress=shown,
+            )
+    except (KeyboardInterrupt, SystemExit):
+        if out.with_name(f"{out.name}.blocks").is_dir():
+            click.echo("\nStopped. What is done stays; go on with the same command and --resume.", err=True)
+        raise
     print_result(result, as_json)
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyproj
+import shapely
 
 from gridsvc.errors import CrsMismatchError, DatumMissingError, DatumUnknownError
-from gridsvc.geo.datums import convert_geometries, parse_datum
+from gridsvc.geo.datums import STORAGE_DECIMALS, convert, convert_geometries, parse_datum
 from gridsvc.geo.projections import quantise, to_storage
 
 AS_THE_FILE_SAYS = "file"
@@ -34,6 +35,14 @@ class DeclaredDatum:
         if self.epsg is not None:
             return to_storage(geometries, self.epsg)
         return quantise(convert_geometries(geometries, self.name, "cgcs2000"))
+
+    def positions_to_storage(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return positions as `to_storage` returns points, without making points of them where that can be spared."""
+        if self.epsg is not None:
+            points = self.to_storage(shapely.points(x, y))
+            return shapely.get_x(points), shapely.get_y(points)
+        lon, lat = convert(x, y, self.name, "cgcs2000")
+        return np.round(lon, STORAGE_DECIMALS), np.round(lat, STORAGE_DECIMALS)
 
 
 def declare_datum(declared: str | None, file_crs: str | None, where: str) -> DeclaredDatum:

@@ -174,6 +174,14 @@ def check_lonlat(
         _refuse_first(beyond, x, y, field, "out_of_bounds", "lies outside of the area held here", hint)
 
 
+def is_lonlat(lon: ArrayLike, lat: ArrayLike) -> NDArray[np.bool_]:
+    """Return where `check_lonlat` has nothing to refuse. Shape: that of the broadcast input."""
+    x, y = np.broadcast_arrays(np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64))
+    with np.errstate(invalid="ignore"):
+        in_range = np.isfinite(x) & np.isfinite(y) & (np.abs(x) <= 180.0) & (np.abs(y) <= 90.0)
+        return in_range & ~_looks_swapped(x, y, None)
+
+
 def _looks_swapped(x: FloatArray, y: FloatArray, bounds: tuple[float, float, float, float] | None) -> NDArray[np.bool_]:
     """Return where latitude came first: impossible as it stands, or in China (or in ``bounds``) only when swapped."""
     impossible = (np.abs(x) <= 90.0) & (np.abs(y) > 90.0) & (np.abs(y) <= 180.0)

@@ -1,44 +1,84 @@
-"""Grids for the points of a file: every row comes back as it was, with a column for each network."""
+"""Grids for the points of a file: every row comes back as it was, with a column for each network.
+
+A long file is read, located and written in blocks; the answer is the same bytes however many programs did the blocks.
+"""
 
 from __future__ import annotations
 
-import re
-import zipfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from io import BytesIO
 from pathlib import Path
 
-import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import shapely
+from numpy.typing import NDArray
 
-from gridsvc.errors import CoordinateError, FileUnreadableError, ImportRefusedError, RowError
-from gridsvc.formats.declared_datum import declare_datum
+from gridsvc.errors import CoordinateError, ImportRefusedError, RowError
+from gridsvc.formats.declared_datum import DeclaredDatum, declare_datum
 from gridsvc.formats.import_fields import POSITION, as_numbers
-from gridsvc.formats.vector_files import FileTable, read_table
-from gridsvc.geo.datums import check_lonlat
+from gridsvc.formats.located_rows import OUT_SUFFIXES, join_blocks, out_suffix, write_block
+from gridsvc.formats.row_blocks import BlockPlan, RowTable, plan_blocks, read_block
+from gridsvc.geo.datums import check_lonlat, is_lonlat
 from gridsvc.progress import SILENT, Progress
 from gridsvc.services.locating import COMMUNITY, NETWORKS, locate_arrays
 from gridsvc.store.unit_of_work import UnitOfWork
 
-OUT_SUFFIXES = (".csv", ".xlsx", ".geojson", ".gpkg", ".parquet", ".geoparquet")
-# files are dated by their content, not by the clock: the same answer is the same bytes
-_NO_TIME = "2000-01-01T00:00:00Z"
-_NO_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+__all__ = ["OUT_SUFFIXES", "LocateOrder", "LocatedFile", "locate_file"]
+
+STEP = "locate points"
+LAYERS = (COMMUNITY, *NETWORKS)
+# so many faults are listed one by one; all are counted
+LISTED_FAULTS = 10_000
+_POINT = 0
+
+# positions (EPSG:4490) to the codes of each layer
+Finder = Callable[[NDArray[np.float64], NDArray[np.float64]], Mapping[str, NDArray[np.object_]]]
 
 
 @dataclass(frozen=True, slots=True)
 class LocatedFile:
-    """A file located: rows read, points that got a grid by network, points with none at all, rows without a usable position."""
+    """A file located: rows read, points that got a grid by network, points with none at all, rows without a usable position.
+
+    ``refused`` lists the first ten thousand of the latter, ``refused_rows`` counts all.
+    """
 
     file: str
     rows: int
     located: dict[str, int]
     unlocated: int
     refused: list[RowError] = field(default_factory=list)
+    refused_rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LocateOrder:
+    """What file is to be located, how it is read, and where the answer goes; see `locate_file`."""
+
+    path: Path
+    out: Path
+    datum: str | None
+    at: datetime
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    partial: bool = False
+    encoding: str | None = None
+    layer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlockOutcome:
+    """What one block came to; the rows of ``faults`` are counted within the block, from 1."""
+
+    rows: int
+    columns: list[str]
+    located: dict[str, int]
+    unlocated: int
+    refused_rows: int
+    faults: list[RowError]
 
 
 def locate_file(
@@ -57,7 +97,8 @@ def locate_file(
     """Write the rows of ``path`` to ``out`` with ``community``, ``urban_grid``, ``social_grid``, ... behind them, in file order.
 
     Positions are points of the file, or its columns lon and lat (also 经度, 纬度 ...); polygons and lines are located by a
-    point on them. The new columns are empty where no grid holds the point.
+    point on them. The new columns are empty where no grid holds the point. ``out`` appears when it is complete, or not at all.
+    For a long file in several processes, or one that is to be resumed, see `gridsvc.jobs.locating_job`.
 
     Parameters
     ----------
@@ -75,124 +116,160 @@ def locate_file(
     FileUnreadableError
         When a file cannot be read, or the format of ``out`` is not known.
     """
-    suffix = _suffix(out)
-    progress.start("read points")
-    table = read_table(path, encoding=encoding, layer=layer)
-    points, faults = _positions(table, declare_datum(datum, table.crs, path.name).to_storage, mapping or {})
-    if faults and not partial:
+    order = LocateOrder(path, out, datum, at, dict(mapping or {}), partial, encoding, layer)
+    suffix = out_suffix(out)
+    plan = plan_blocks(path, encoding=encoding, layer=layer)
+
+    def find(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> Mapping[str, NDArray[np.object_]]:
+        return locate_arrays(uow, lon, lat, "cgcs2000", at=at)
+
+    progress.start(f"{STEP} ({plan.unit})", sum(block.size for block in plan.blocks))
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=_folder_of(out)) as folder:
+        outcomes, parts = [], []
+        for number, block in enumerate(plan.blocks):
+            parts.append(Path(folder) / f"{number}")
+            outcomes.append(locate_block(plan, number, order, find, parts[-1]))
+            progress.advance(block.size)
+        return join_outcomes(order, outcomes, parts, Path(folder) / f"out{suffix}")
+
+
+def _folder_of(out: Path) -> Path:
+    folder = out.resolve().parent
+    if not folder.is_dir():
+        raise NotADirectoryError(2, "No such folder", str(folder))
+    return folder
+
+
+def locate_block(plan: BlockPlan, number: int, order: LocateOrder, find: Finder, target: Path) -> BlockOutcome:
+    """Read and locate one block and write it to ``target``; return what it came to."""
+    table = read_block(plan, number)
+    lon, lat, faults = _positions(table, declare_datum(order.datum, table.crs, table.name), order.mapping)
+    good = np.flatnonzero(np.isfinite(lon))
+    codes = find(lon[good], lat[good])
+    rows = table.rows
+    if "geometry" in rows.column_names:
+        rows = rows.drop_columns(["geometry"])
+    anywhere = np.zeros(len(lon), dtype=bool)
+    located = {}
+    for key in LAYERS:
+        column = np.full(len(lon), None, dtype=object)
+        column[good] = codes[key]
+        rows = _with_column(rows, f"{key}_code" if key == COMMUNITY else f"{key}_grid", column)
+        if key in NETWORKS:
+            found = column != None  # noqa: E711 - elementwise on an object array
+            located[key] = int(found.sum())
+            anywhere |= found
+    write_block(rows, lon, lat, target, out_suffix(order.out))
+    unlocated = int((~anywhere[good]).sum())
+    return BlockOutcome(
+        rows.num_rows, rows.column_names, located, unlocated, len(lon) - len(good), faults[:LISTED_FAULTS]
+    )
+
+
+def _with_column(rows: pa.Table, name: str, values: NDArray[np.object_]) -> pa.Table:
+    column = pa.array(values, pa.string(), from_pandas=True)
+    if name in rows.column_names:
+        return rows.set_column(rows.column_names.index(name), name, column)
+    return rows.append_column(name, column)
+
+
+def join_outcomes(
+    order: LocateOrder, outcomes: Sequence[BlockOutcome], parts: Sequence[Path], made: Path
+) -> LocatedFile:
+    """Put the blocks together in ``made`` and give it the name of the answer, in one step; return what it came to.
+
+    Raises
+    ------
+    ImportRefusedError
+        When rows have no usable position and the order is not partial.
+    """
+    rows = sum(outcome.rows for outcome in outcomes)
+    refused = sum(outcome.refused_rows for outcome in outcomes)
+    faults = list(_faults(outcomes))
+    if refused and not order.partial:
         raise ImportRefusedError(
-            f"{path.name}: {len(faults)} of {len(table.frame)} rows have no usable position; nothing was written.",
+            f"{order.path.name}: {refused} of {rows} rows have no usable position; nothing was written.",
             rows=faults,
             hint="Correct them, or use --partial to leave their grids empty.",
         )
-    progress.start("locate points")
-    answer, located, unlocated = _with_grids(uow, table, points, at)
-    progress.start("write points")
-    _write(answer, points, out, suffix)
-    return LocatedFile(str(out), len(answer), located, unlocated, faults)
+    join_blocks(parts, outcomes[0].columns, made, out_suffix(order.out))
+    _name_of_answer(made, order.out)
+    located = {network: sum(outcome.located[network] for outcome in outcomes) for network in NETWORKS}
+    unlocated = sum(outcome.unlocated for outcome in outcomes)
+    return LocatedFile(str(order.out), rows, located, unlocated, faults, refused)
 
 
-def _suffix(out: Path) -> str:
-    if out.suffix.lower() not in OUT_SUFFIXES:
-        raise FileUnreadableError(
-            f"{out.name} is of no format that can be written here.", hint=f"Known: {', '.join(OUT_SUFFIXES)}."
-        )
-    return out.suffix.lower()
+def _name_of_answer(made: Path, out: Path) -> None:
+    with made.open("rb+") as written:
+        os.fsync(written.fileno())
+    made.replace(out)
 
 
-def _with_grids(
-    uow: UnitOfWork, table: FileTable, points: np.ndarray, at: datetime
-) -> tuple[pd.DataFrame, dict[str, int], int]:
-    good = np.flatnonzero(~shapely.is_missing(points))
-    codes = locate_arrays(uow, shapely.get_x(points[good]), shapely.get_y(points[good]), "cgcs2000", at=at)
-    answer = table.frame.drop(columns="geometry", errors="ignore")
-    anywhere = np.zeros(len(points), dtype=bool)
-    located = {}
-    for key in (COMMUNITY, *NETWORKS):
-        column = np.full(len(points), None, dtype=object)
-        column[good] = codes[key]
-        answer[f"{key}_code" if key == COMMUNITY else f"{key}_grid"] = column
-        if key in NETWORKS:
-            found = ~pd.isna(column)
-            located[key] = int(found.sum())
-            anywhere |= found
-    return answer, located, int((~anywhere[good]).sum())
+def _faults(outcomes: Iterable[BlockOutcome]) -> list[RowError]:
+    """Return the first faults of all blocks, with the rows counted within the file."""
+    listed: list[RowError] = []
+    before = 0
+    for outcome in outcomes:
+        listed += [replace(fault, row=fault.row + before) for fault in outcome.faults]
+        before += outcome.rows
+    return listed[:LISTED_FAULTS]
 
 
 def _positions(
-    table: FileTable, to_storage: Callable[[np.ndarray], np.ndarray], mapping: Mapping[str, str]
-) -> tuple[np.ndarray, list[RowError]]:
-    """Return one point per row in EPSG:4490 (None where there is none), and what is wrong with the others."""
-    if table.geometry is not None:
-        drawn = np.asarray(table.geometry, dtype=object)
-        missing = shapely.is_missing(drawn) | shapely.is_empty(drawn)
-        raw = shapely.point_on_surface(drawn)
-        raw[missing] = None
-    else:
-        raw = _points_of_columns(table.frame, mapping)
-    faults = [RowError(int(row) + 1, "geometry", "has no position") for row in np.flatnonzero(shapely.is_missing(raw))]
-    here = np.flatnonzero(~shapely.is_missing(raw))
-    points = np.full(len(raw), None, dtype=object)
-    points[here] = to_storage(raw[here])
-    for row in here:
-        try:
-            check_lonlat(points[row].x, points[row].y, field="position")
-        except CoordinateError as refused:
-            faults.append(RowError(int(row) + 1, "geometry", str(refused)))
-            points[row] = None
-    return points, sorted(faults, key=lambda fault: fault.row)
-
-
-def _points_of_columns(frame: pd.DataFrame, mapping: Mapping[str, str]) -> np.ndarray:
-    lon, lat = (_header(frame, name, mapping) for name in ("lon", "lat"))
-    x, y = as_numbers(frame[lon])[0], as_numbers(frame[lat])[0]
-    points = np.full(len(frame), None, dtype=object)
+    table: RowTable, datum: DeclaredDatum, mapping: Mapping[str, str]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], list[RowError]]:
+    """Return one position per row in EPSG:4490 (NaN where there is none), and what is wrong with the others."""
+    x, y = _of_geometry(table.geometry) if table.geometry is not None else _of_columns(table.rows, mapping)
     known = np.isfinite(x) & np.isfinite(y)
-    points[known] = shapely.points(x[known], y[known])
-    return points
+    lon, lat = np.full(len(x), np.nan), np.full(len(x), np.nan)
+    lon[known], lat[known] = datum.positions_to_storage(x[known], y[known])
+    bad = known.copy()
+    bad[known] = ~is_lonlat(lon[known], lat[known])
+    faults = [
+        RowError(int(row) + 1, "geometry", _reason(lon[row], lat[row]) if bad[row] else "has no position")
+        for row in np.flatnonzero(bad | ~known)[:LISTED_FAULTS]
+    ]
+    lon[bad] = lat[bad] = np.nan
+    return lon, lat, faults
 
 
-def _header(frame: pd.DataFrame, name: str, mapping: Mapping[str, str]) -> str:
+def _reason(lon: float, lat: float) -> str:
+    try:
+        check_lonlat(lon, lat, field="position")
+    except CoordinateError as refused:
+        return str(refused)
+    return "has no position"
+
+
+def _of_geometry(drawn: NDArray[np.object_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return a point on each geometry, NaN where there is none."""
+    places = np.array(drawn, dtype=object)
+    places[shapely.is_empty(places)] = None
+    other = np.flatnonzero(~shapely.is_missing(places) & (shapely.get_type_id(places) != _POINT))
+    places[other] = shapely.point_on_surface(places[other])
+    return shapely.get_x(places), shapely.get_y(places)
+
+
+def _of_columns(rows: pa.Table, mapping: Mapping[str, str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    lon, lat = (_header(rows.column_names, name, mapping) for name in ("lon", "lat"))
+    return _numbers(rows, lon), _numbers(rows, lat)
+
+
+def _numbers(rows: pa.Table, name: str) -> NDArray[np.float64]:
+    return as_numbers(pd.Series(rows.column(name).to_pandas()))[0]
+
+
+def _header(columns: Sequence[str], name: str, mapping: Mapping[str, str]) -> str:
     for header, wanted in mapping.items():
-        if wanted == name and header in frame.columns:
+        if wanted == name and header in columns:
             return header
     spec = next(position for position in POSITION if position.name == name)
-    folded = {"".join(str(column).lower().split()).replace("_", ""): column for column in frame.columns}
+    folded = {"".join(column.lower().split()).replace("_", ""): column for column in columns}
     for alias in (spec.name, *spec.aliases):
         if alias.replace("_", "") in folded:
             return folded[alias.replace("_", "")]
     raise ImportRefusedError(
-        f"The file has no column for {name}; it has {', '.join(map(str, frame.columns))}.",
+        f"The file has no column for {name}; it has {', '.join(columns)}.",
         rows=[RowError(0, name, "column missing")],
         hint="Name a column with --map HEADER=lon and --map HEADER=lat.",
     )
-
-
-def _write(frame: pd.DataFrame, points: np.ndarray, out: Path, suffix: str) -> None:
-    frame = frame.reset_index(drop=True)
-    if suffix == ".csv":
-        # with a byte-order mark, by which spreadsheet programs know UTF-8
-        frame.to_csv(out, index=False, encoding="utf-8-sig", lineterminator="\n")
-    elif suffix == ".xlsx":
-        out.write_bytes(_workbook(frame))
-    else:
-        located = gpd.GeoDataFrame(frame, geometry=points, crs=4490)
-        if suffix in (".parquet", ".geoparquet"):
-            located.to_parquet(out, index=False)
-        else:
-            out.unlink(missing_ok=True)
-            located.to_file(out, driver={".geojson": "GeoJSON", ".gpkg": "GPKG"}[suffix], index=False)
-
-
-def _workbook(frame: pd.DataFrame) -> bytes:
-    """Return the frame as XLSX bytes; the library stamps the present time into the file, which is taken out again."""
-    stamped, plain = BytesIO(), BytesIO()
-    with pd.ExcelWriter(stamped, engine="openpyxl") as writer:
-        frame.to_excel(writer, index=False, sheet_name="points")
-    with zipfile.ZipFile(stamped) as source, zipfile.ZipFile(plain, "w", zipfile.ZIP_DEFLATED) as target:
-        for name in source.namelist():
-            content = source.read(name)
-            if name == "docProps/core.xml":
-                content = re.sub(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", _NO_TIME.encode(), content)
-            target.writestr(zipfile.ZipInfo(name, _NO_ZIP_TIME), content, zipfile.ZIP_DEFLATED)
-    return plain.getvalue()
