@@ -32,6 +32,32 @@ def test_longitudes_without_a_zone_are_refused(lon):
         projections.gauss_kruger_epsg(lon)
 
 
+@pytest.mark.parametrize(
+    ("lon", "lat", "epsg"),
+    [
+        (116.39, 39.9, 4548), (73.6, 39.0, 4534), (136.4, 48.0, 4554), (73.4, 39.0, 32643), (136.6, 48.0, 32653),
+        (-77.0, 38.9, 32618), (-51.2, -30.0, 32722), (24.9, 60.2, 32635), (180.0, 0.0, 32660), (-180.0, -0.1, 32701),
+    ],
+)  # fmt: skip
+def test_metres_outside_of_china_are_those_of_utm(lon, lat, epsg):
+    assert projections.metric_epsg(lon, lat) == epsg
+    assert projections.zone_of([shapely.Point(lon, lat)]) == epsg
+
+
+@pytest.mark.parametrize(("lon", "lat"), [(0.0, 85.0), (0.0, -81.0), (181.0, 0.0), (np.nan, 0.0)])
+def test_places_without_metres_are_refused(lon, lat):
+    with pytest.raises(CoordinateError):
+        projections.metric_epsg(lon, lat)
+
+
+@pytest.mark.parametrize(("lon", "lat"), [(-77.0, 38.9), (-51.2, -30.0), (24.9, 60.2), (0.01, 0.5)])
+def test_areas_outside_of_china_agree_with_the_ellipsoid(lon, lat):
+    square = shapely.box(lon, lat, lon + 0.01, lat + 0.01)
+    expected = abs(Geod(ellps="WGS84").geometry_area_perimeter(square)[0])
+
+    assert projections.area_m2([square])[0] == pytest.approx(expected, rel=2e-3)
+
+
 @pytest.mark.parametrize(("epsg", "easting"), [(4548, 447950.515), (4527, 39447950.515)])
 def test_the_published_point_is_x_east_y_north(epsg, easting):
     (point,) = projections.to_metric([shapely.Point(116.3913, 39.9075)], epsg)
