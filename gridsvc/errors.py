@@ -144,6 +144,12 @@ class RequestInvalidError(GridsvcError):
     code = "request-invalid"
 
 
+class TooManyRequestsError(GridsvcError):
+    """More came from one caller than the server takes; details["retry_after_s"] says how long to wait."""
+
+    code = "too-many-requests"
+
+
 class FileUnreadableError(GridsvcError):
     """A file that is missing, empty, of an unknown format, or in another encoding than declared."""
 

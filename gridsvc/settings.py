@@ -47,6 +47,18 @@ SETTINGS: tuple[Setting, ...] = (
         "Whether requests without a token may read and report: on, off, or auto (on only when listening on loopback).",
     ),
     Setting("GRIDSVC_MAX_BODY_BYTES", "2097152", "bytes", "Largest request body accepted; larger ones get 413."),
+    Setting(
+        "GRIDSVC_MAX_BATCH_BYTES",
+        "8388608",
+        "bytes",
+        "Largest body of a batch of reports, as sent and unpacked; larger ones get 413.",
+    ),
+    Setting(
+        "GRIDSVC_REPORTS_PER_MINUTE",
+        "6000",
+        "per minute",
+        "Reports one caller may post in the long run; more get 429. 0: no limit.",
+    ),
     Setting("GRIDSVC_LOCALE", "zh_Hans_CN", "", "Language when the user has chosen none: zh_Hans_CN or en."),
     Setting("GRIDSVC_TIMEZONE", "Asia/Shanghai", "", "Time zone of calendars and of times shown."),
     Setting("GRIDSVC_LOG_LEVEL", "INFO", "", "DEBUG, INFO, WARNING or ERROR."),
@@ -71,6 +83,8 @@ class Settings:
     workers: int
     anonymous: bool
     max_body_bytes: int
+    max_batch_bytes: int
+    reports_per_minute: int
     locale: str
     timezone: str
     log_level: str
@@ -138,6 +152,10 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         workers=_whole_number("GRIDSVC_WORKERS", text["GRIDSVC_WORKERS"], 1, 64),
         anonymous=anonymous == "on" or (anonymous == "auto" and host in ("127.0.0.1", "localhost", "::1")),
         max_body_bytes=_whole_number("GRIDSVC_MAX_BODY_BYTES", text["GRIDSVC_MAX_BODY_BYTES"], 1024, 1 << 30),
+        max_batch_bytes=_whole_number("GRIDSVC_MAX_BATCH_BYTES", text["GRIDSVC_MAX_BATCH_BYTES"], 1024, 1 << 30),
+        reports_per_minute=_whole_number(
+            "GRIDSVC_REPORTS_PER_MINUTE", text["GRIDSVC_REPORTS_PER_MINUTE"], 0, 1_000_000_000
+        ),
         locale=_one_of("GRIDSVC_LOCALE", text["GRIDSVC_LOCALE"], ("zh_Hans_CN", "en")),
         timezone=text["GRIDSVC_TIMEZONE"],
         log_level=_one_of(

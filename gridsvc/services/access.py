@@ -7,8 +7,19 @@ from datetime import datetime
 from typing import Any
 
 from gridsvc.errors import RequestInvalidError
-from gridsvc.store.access import ROLES, Principal
+from gridsvc.store.access import ROLES, Principal, token_hash
 from gridsvc.store.unit_of_work import UnitOfWork
+
+__all__ = [
+    "IssuedToken",
+    "add_user",
+    "issue_token",
+    "list_tokens",
+    "list_users",
+    "principal_of",
+    "token_hash",
+    "withdraw_token",
+]
 
 
 @dataclass(frozen=True, slots=True)

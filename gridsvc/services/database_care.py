@@ -13,6 +13,7 @@ from sqlalchemy import Engine, text
 from gridsvc.errors import ConflictError, DatabaseUnavailableError, FileUnreadableError
 from gridsvc.store import migrate
 from gridsvc.store.embedded import find_binary, libpq_url
+from gridsvc.store.unit_of_work import UnitOfWork
 
 _OWN_TABLES = """
 SELECT count(*) FROM pg_class c
@@ -101,6 +102,10 @@ def restore(engine: Engine, url: str, source: Path) -> None:
         "pg_restore", "--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges",
         f"--dbname={libpq_url(url)}", str(source),
     )  # fmt: skip
+    with UnitOfWork(engine) as uow:
+        uow.receipts.settle_restored()
+        uow.commit()
+    engine.dispose()
 
 
 def psql_command(url: str, arguments: Sequence[str]) -> list[str]:

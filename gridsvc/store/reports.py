@@ -6,30 +6,37 @@ one sequence, so a code is never given twice; numbers may have gaps where an int
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import builtins
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import geopandas as gpd
 import pandas as pd
-from sqlalchemy import ColumnElement, DateTime, Float, Select, func, literal, select, text, true, tuple_
-from sqlalchemy.dialects.postgresql import UUID
+from sqlalchemy import ColumnElement, DateTime, Float, Select, cast, func, literal, select, text, true, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
-from gridsvc.errors import ConflictError, RequestInvalidError
+from gridsvc.errors import CategoryUnknownError, ConflictError, RequestInvalidError
 from gridsvc.store import months
 from gridsvc.store.bulk import columns_of, staged
 from gridsvc.store.frames import in_force, plain_columns, read_frame, wkb
+from gridsvc.store.report_intake import Poster, ReportIntake
 from gridsvc.store.repository import Repository, like_pattern, narrower, refuse_repeats
 from gridsvc.store.sql_files import sql_text
-from gridsvc.store.tables import cases, grids, reports
+from gridsvc.store.tables import cases, grids, report_receipts, reports, unplaced_reports
 
 GRID_COLUMNS = ("urban_grid", "social_grid", "security_grid", "unified_grid")
 _DISTRICT_DIGITS = 6
-# what a report row may say; the rest is derived or made by the database
-_GIVEN = (
-    "report_id", "district_code", "reported_at", "edition", "category_code", "network", "source", "description", "reporter", "device",
-    "original_lon", "original_lat", "original_datum", "accuracy_m", "lon", "lat", "community_code", *GRID_COLUMNS, "located_at",
-    "received_at",
+# reported_at and report_id: where a list, newest first, has come to
+Position = tuple[datetime, str]
+_CONTENT_SHA256 = func.encode(report_receipts.c.body_sha256, "hex").label("content_sha256")
+# what a report that waits for its place does not have
+_OF_A_PLACE: dict[str, Any] = dict.fromkeys(
+    (
+        "district_code", "community_code", *GRID_COLUMNS, "located_at", "original_lon", "original_lat", "original_datum", "accuracy_m",
+        "altitude_m", "heading_deg", "lon", "lat", "report_no", "case_id", "case_code", "stage",
+    )
 )  # fmt: skip
 _OPTIONAL = {"description": "", "source": "field_app"}
 
@@ -58,58 +65,41 @@ class ReportRepository(Repository):
         return months.ensure_months(self.connection, first, last)
 
     def add(self, row: Mapping[str, Any], body_sha256: bytes) -> tuple[str, dict[str, Any]]:
-        """Take a report in, once; return ("created" or "repeated", the stored row with its case).
+        """Take one located report in, once; return ("created" or "repeated", the stored row with its case).
 
         Parameters
         ----------
         row
-            report_id, district_code, reported_at, edition, category_code, network, source, description, reporter, device,
-            original_lon, original_lat, original_datum, accuracy_m, lon and lat (EPSG:4490), community_code, *_grid, located_at
-            (when the grids are given), received_at (default: now).
+            As for `store.report_intake.ReportIntake.take`, and received_at (default: now).
         body_sha256
-            Hash of the request body; the same id with another hash is another report and is refused.
+            Hash of the content; the same id with another hash is another report and is refused.
 
         Raises
         ------
         ConflictError
             When the id was used before for other content.
+        CategoryUnknownError, RequestInvalidError
+            When the edition has no such category, or it belongs to another network.
         """
-        unknown = set(row) - set(_GIVEN)
-        if unknown:
-            raise RequestInvalidError(f"A report has no {', '.join(sorted(unknown))}.", fields=sorted(unknown))
-        self.refuse_outside([row.get("community_code") or row["district_code"]])
-        values = {name: row.get(name, _OPTIONAL.get(name)) for name in _GIVEN}
-        if not self._receive(values, body_sha256):
-            return "repeated", self._first_answer(values["report_id"], body_sha256)
-        self.ensure_months(values["reported_at"], values["reported_at"])
-        self.connection.execute(text(sql_text("report_add")), values)
-        return "created", self._stored(values["report_id"])
-
-    def _receive(self, values: Mapping[str, Any], body_sha256: bytes) -> bool:
-        """Write the receipt; False when there is one. Waits for a transaction that is writing the same one."""
-        statement = text(
-            "INSERT INTO report_receipts (report_id, district_code, reported_at, body_sha256)"
-            " VALUES (:report_id, :district_code, :reported_at, :body_sha256) ON CONFLICT DO NOTHING"
-        )
-        return self.connection.execute(statement, dict(values, body_sha256=body_sha256)).rowcount == 1
-
-    def _first_answer(self, report_id: str, body_sha256: bytes) -> dict[str, Any]:
-        known = self.connection.scalar(
-            text("SELECT body_sha256 FROM report_receipts WHERE report_id = :id"), {"id": report_id}
-        )
-        if known is None or bytes(known) != body_sha256:
+        posted = {name: value for name, value in row.items() if name != "received_at"} | {
+            "content_sha256": body_sha256.hex()
+        }
+        intake, report_id = ReportIntake(self.connection, self.scope), str(row["report_id"])
+        (taken,) = intake.take([posted], poster=Poster("import"), at=row.get("received_at"))
+        if taken.outcome == "category-unknown":
+            raise CategoryUnknownError(f"The edition {taken.edition} has no category {row['category_code']!r}.")
+        if taken.outcome == "network-differs":
+            raise RequestInvalidError(f"Category {row['category_code']} belongs to the network {taken.network}.")
+        if taken.outcome == "known" and intake.received([report_id]).get(report_id) != body_sha256:
             raise ConflictError(
                 f"Report {report_id} was received before with other content.",
                 hint="Use a new id for a new report.",
-                report_id=str(report_id),
+                report_id=report_id,
             )
-        return self._stored(report_id)
-
-    def _stored(self, report_id: str) -> dict[str, Any]:
         stored = self.get(report_id)
         if stored is None:
-            raise ConflictError(f"Report {report_id} belongs to another area.", report_id=str(report_id))
-        return stored
+            raise ConflictError(f"Report {report_id} belongs to another area.", report_id=report_id)
+        return "created" if taken.outcome == "created" else "repeated", stored
 
     def add_frame(self, frame: gpd.GeoDataFrame) -> tuple[int, int]:
         """Take many reports in; return (inserted, repeated).
@@ -171,11 +161,19 @@ class ReportRepository(Repository):
         )
 
     def get(self, report_id: str) -> dict[str, Any] | None:
-        """Return a report with lon, lat (EPSG:4490) and its case (case_id, case_code, stage); None when there is none (in this scope)."""
-        key = text("SELECT district_code, reported_at FROM report_receipts WHERE report_id = CAST(:id AS uuid)")
+        """Return a report with lon, lat (EPSG:4490), content_sha256 and its case (case_id, case_code, stage).
+
+        A report that waits for its place has None for all that follows from it. None when there is none (in this scope).
+        """
+        key = text(
+            "SELECT district_code, reported_at, encode(body_sha256, 'hex') AS content_sha256 FROM report_receipts"
+            " WHERE report_id = CAST(:id AS uuid)"
+        )
         receipt = self.connection.execute(key, {"id": report_id}).one_or_none()
         if receipt is None:
             return None
+        if receipt.district_code is None:
+            return self._waiting([report_id]).get(report_id)
         statement = self._select().where(
             reports.c.report_id == report_id,
             reports.c.district_code == receipt.district_code,
@@ -183,7 +181,86 @@ class ReportRepository(Repository):
             self._under(),
         )
         row = self.connection.execute(statement).mappings().first()
-        return dict(row) if row else None
+        return dict(row, content_sha256=receipt.content_sha256) if row else None
+
+    def get_many(self, report_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return the reports of these ids as :meth:`get` does, by id, without those that are not there (in this scope)."""
+        if not report_ids:
+            return {}
+        of_report = (
+            (report_receipts.c.report_id == reports.c.report_id)
+            & (report_receipts.c.district_code == reports.c.district_code)
+            & (report_receipts.c.reported_at == reports.c.reported_at)
+        )
+        statement = (
+            self._select()
+            .join(report_receipts, of_report)
+            .add_columns(_CONTENT_SHA256)
+            .where(report_receipts.c.report_id == func.any(cast(list(report_ids), ARRAY(UUID))), self._under())
+        )
+        placed = {str(row["report_id"]): dict(row) for row in self.connection.execute(statement).mappings()}
+        rest = [report_id for report_id in report_ids if report_id not in placed]
+        return placed | (self._waiting(rest) if rest else {})
+
+    def _waiting(self, report_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        ids = func.any(cast(list(report_ids), ARRAY(UUID)))
+        return {row["report_id"]: row for row in self._waiting_rows(unplaced_reports.c.report_id == ids)}
+
+    def _waiting_rows(
+        self, *conditions: ColumnElement[bool], limit: int | None = None
+    ) -> builtins.list[dict[str, Any]]:
+        """Return reports that wait for a place, with every column of a placed one, newest first."""
+        statement = (
+            select(*unplaced_reports.columns, _CONTENT_SHA256)
+            .join(report_receipts, report_receipts.c.report_id == unplaced_reports.c.report_id)
+            .where(self.within(unplaced_reports.c.scope_prefix), *conditions)
+            .order_by(unplaced_reports.c.reported_at.desc(), unplaced_reports.c.report_id.desc())
+            .limit(limit)
+        )
+        return [_OF_A_PLACE | dict(row) for row in self.connection.execute(statement).mappings()]
+
+    def page(
+        self,
+        prefix: str = "",
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        network: str | None = None,
+        grid_code: str | None = None,
+        category_code: str | None = None,
+        unlocated: bool = False,
+        before: Position | None = None,
+        limit: int = 100,
+    ) -> builtins.list[dict[str, Any]]:
+        """Return up to ``limit`` reports as :meth:`get` does, newest first, from after the position ``before``.
+
+        Parameters
+        ----------
+        since, until
+            Half-open ``[since, until)`` of ``reported_at``.
+        network, grid_code
+            As for :meth:`list`.
+        unlocated
+            Only those in no grid of any network, and those that wait for a place.
+        before
+            reported_at and report_id of the last report of the page before.
+        """
+        chosen = _Chosen(since, until, network, grid_code, category_code, unlocated, before)
+        of_report = (report_receipts.c.report_id == reports.c.report_id,)
+        statement = (
+            self._select()
+            .join(report_receipts, *of_report)
+            .add_columns(_CONTENT_SHA256)
+            .where(self._under(prefix), *chosen.conditions(reports))
+            .order_by(reports.c.reported_at.desc(), reports.c.report_id.desc())
+            .limit(limit)
+        )
+        found = [dict(row) for row in self.connection.execute(statement).mappings()]
+        if unlocated and grid_code is None:
+            under = self.within(unplaced_reports.c.scope_prefix, prefix)
+            found += self._waiting_rows(under, *chosen.conditions(unplaced_reports), limit=limit)
+            found.sort(key=lambda row: (row["reported_at"], row["report_id"]), reverse=True)
+        return found[:limit]
 
     def list(
         self,
@@ -210,20 +287,9 @@ class ReportRepository(Repository):
         limit
             Rows of a page; None: all.
         """
+        before = _position(cursor) if cursor else None
+        conditions = _Chosen(since, until, network, grid_code, category_code, before=before).conditions(reports)
         statement = self._select().add_columns(wkb(reports.c.geom)).where(self._under(prefix))
-        conditions: list[ColumnElement[bool]] = []
-        if since is not None:
-            conditions.append(reports.c.reported_at >= since)
-        if until is not None:
-            conditions.append(reports.c.reported_at < until)
-        if grid_code is not None:
-            conditions.append(_grid_column(network or "social") == grid_code)
-        elif network is not None:
-            conditions.append(reports.c.network == network)
-        if category_code is not None:
-            conditions.append(reports.c.category_code == category_code)
-        if cursor:
-            conditions.append(_before(cursor))
         ordered = statement.where(*conditions).order_by(reports.c.reported_at.desc(), reports.c.report_id.desc())
         return read_frame(self.connection, ordered.limit(limit))
 
@@ -340,11 +406,44 @@ def _grid_column(network: str) -> ColumnElement:
     return reports.c[name]
 
 
-def _before(cursor: str) -> ColumnElement[bool]:
+def _position(cursor: str) -> Position:
     instant, _, report_id = cursor.partition("|")
     try:
-        at = datetime.fromisoformat(instant)
+        return datetime.fromisoformat(instant), report_id
     except ValueError:
         raise RequestInvalidError(f"{cursor!r} is not a cursor of this list.", field="cursor") from None
-    after = tuple_(literal(at, DateTime(timezone=True)), literal(report_id, UUID(as_uuid=False)))
-    return tuple_(reports.c.reported_at, reports.c.report_id) < after
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """Which reports a list asks for."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    network: str | None = None
+    grid_code: str | None = None
+    category_code: str | None = None
+    unlocated: bool = False
+    before: Position | None = None
+
+    def conditions(self, table: Any) -> list[ColumnElement[bool]]:
+        """Return the conditions on ``reports``, or those of them that ``unplaced_reports`` has columns for."""
+        asked: list[ColumnElement[bool]] = []
+        if self.since is not None:
+            asked.append(table.c.reported_at >= self.since)
+        if self.until is not None:
+            asked.append(table.c.reported_at < self.until)
+        if self.grid_code is not None:
+            asked.append(_grid_column(self.network or "social") == self.grid_code)
+        elif self.network is not None:
+            _grid_column(self.network)
+            asked.append(table.c.network == self.network)
+        if self.category_code is not None:
+            asked.append(table.c.category_code == self.category_code)
+        if self.unlocated and table is reports:
+            asked += [reports.c[column].is_(None) for column in GRID_COLUMNS]
+        if self.before is not None:
+            instant, report_id = self.before
+            after = tuple_(literal(instant, DateTime(timezone=True)), literal(report_id, UUID(as_uuid=False)))
+            asked.append(tuple_(table.c.reported_at, table.c.report_id) < after)
+        return asked

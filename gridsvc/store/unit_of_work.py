@@ -24,6 +24,9 @@ from gridsvc.store.lineage import LineageRepository
 from gridsvc.store.redraw_steps import RedrawStepRepository
 from gridsvc.store.redraws import RedrawRepository
 from gridsvc.store.relocations import RelocationRepository
+from gridsvc.store.report_intake import ReportIntake
+from gridsvc.store.report_receipts import ReceiptRepository
+from gridsvc.store.report_updates import ReportUpdateRepository
 from gridsvc.store.reports import ReportRepository
 from gridsvc.store.residences import ResidenceRepository
 from gridsvc.store.workforce import AssignmentRepository, WorkerRepository
@@ -149,6 +152,21 @@ class UnitOfWork:
     def reports(self) -> ReportRepository:
         """What was reported."""
         return ReportRepository(self.connection, self.scope)
+
+    @cached_property
+    def intake(self) -> ReportIntake:
+        """Reports as they are posted."""
+        return ReportIntake(self.connection, self.scope)
+
+    @cached_property
+    def receipts(self) -> ReceiptRepository:
+        """What is held of whom."""
+        return ReceiptRepository(self.connection, self.scope)
+
+    @cached_property
+    def report_updates(self) -> ReportUpdateRepository:
+        """What was told of reports later."""
+        return ReportUpdateRepository(self.connection, self.scope)
 
     @cached_property
     def cases(self) -> CaseRepository:

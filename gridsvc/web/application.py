@@ -11,6 +11,7 @@ from flask.json.provider import DefaultJSONProvider
 from gridsvc.services.readiness import UnitOfWorkMaker
 from gridsvc.settings import Settings
 from gridsvc.web.api import BLUEPRINTS
+from gridsvc.web.api.reports import MAX_BATCH
 from gridsvc.web.callers import register_callers
 from gridsvc.web.errors import register_errors
 from gridsvc.web.health import health
@@ -19,6 +20,7 @@ from gridsvc.web.openapi import build_openapi
 from gridsvc.web.pages.command_centre import command_centre
 from gridsvc.web.pages.documentation import documentation
 from gridsvc.web.pages.login import login
+from gridsvc.web.rate_limits import RateLimit
 from gridsvc.web.security_headers import register_security_headers
 from gridsvc.web.tiles.vector_tiles import endpoints as tile_endpoints
 from gridsvc.web.tiles.vector_tiles import vector_tiles
@@ -32,7 +34,12 @@ class AppServices(Protocol):
         """Maker of units of work."""
 
 
-def create_app(app_services: AppServices, settings: Settings) -> Flask:
+def make_rate_limit(settings: Settings) -> RateLimit:
+    """Return what every caller may post by the settings; a whole batch always fits."""
+    return RateLimit(settings.reports_per_minute, max(settings.reports_per_minute, MAX_BATCH))
+
+
+def create_app(app_services: AppServices, settings: Settings, rate_limit: RateLimit | None = None) -> Flask:
     """Return the WSGI application.
 
     Parameters
@@ -42,11 +49,14 @@ def create_app(app_services: AppServices, settings: Settings) -> Flask:
     settings
         Limits, language, whether requests without a token are answered, the key that signs session cookies. Without a
         key a random one is used, and sessions end with the process.
+    rate_limit
+        That of all processes which serve together; None: one of this process alone.
     """
     app = Flask(__name__, static_folder="static", static_url_path="/static", template_folder="templates")
     app.config.update(
         SECRET_KEY=settings.secret_key or secrets.token_hex(32),
         MAX_CONTENT_LENGTH=settings.max_body_bytes,
+        GRIDSVC_MAX_BATCH_BYTES=settings.max_batch_bytes,
         MAX_FORM_MEMORY_SIZE=64 * 1024,
         SESSION_COOKIE_NAME="gridsvc_session",
         SESSION_COOKIE_HTTPONLY=True,
@@ -60,6 +70,7 @@ def create_app(app_services: AppServices, settings: Settings) -> Flask:
         app.json.ensure_ascii = False
     app.url_map.strict_slashes = True
     app.extensions["gridsvc"] = app_services
+    app.extensions["gridsvc_rate_limit"] = rate_limit or make_rate_limit(settings)
     register_errors(app)
     register_security_headers(app)
     register_localisation(app, settings)

@@ -15,7 +15,8 @@ from flask import Flask, Response, current_app, g, redirect, request, session, u
 from werkzeug.wrappers import Response as BaseResponse
 
 from gridsvc.errors import ForbiddenError, UnauthenticatedError
-from gridsvc.services import browsing
+from gridsvc.services import access, browsing
+from gridsvc.services.reporting import Poster
 from gridsvc.web.errors import wants_page
 
 OPEN_ENDPOINTS = frozenset(
@@ -34,6 +35,7 @@ class Caller:
     role: str
     scope: str
     is_anonymous: bool = False
+    token_sha256: bytes | None = None
 
 
 ANONYMOUS = Caller("anonymous", "field", "", is_anonymous=True)
@@ -54,6 +56,12 @@ def open_uow():
     return current_app.extensions["gridsvc"].unit_of_work(caller().scope)
 
 
+def poster() -> Poster:
+    """Return the caller as who posts; their token is checked again in the transaction that stores."""
+    who = caller()
+    return Poster(who.login, who.role, who.token_sha256)
+
+
 def require_role(roles: frozenset[str]) -> None:
     """Raise ForbiddenError unless the caller has one of ``roles``."""
     who = caller()
@@ -72,7 +80,7 @@ def principal_of(token: str) -> Caller:
             "The token is unknown, expired or withdrawn.",
             hint="Ask an administrator for a new one: gridsvc token issue.",
         )
-    return Caller(principal.login, principal.role, principal.scope_prefix)
+    return Caller(principal.login, principal.role, principal.scope_prefix, token_sha256=access.token_hash(token))
 
 
 def _bearer_token() -> str | None:

@@ -43,6 +43,7 @@ STATUS: dict[type[refusals.GridsvcError], int] = {
     refusals.ForbiddenError: 403,
     refusals.UnauthenticatedError: 401,
     refusals.RequestInvalidError: 422,
+    refusals.TooManyRequestsError: 429,
     refusals.FileUnreadableError: 422,
     refusals.ImportRefusedError: 422,
     refusals.SettingError: 500,
@@ -59,7 +60,10 @@ HTTP_CODES: dict[int, tuple[str, str]] = {
     408: ("request-timeout", "Send the body faster, or in smaller pieces."),
     413: ("body-too-large", "Send fewer or smaller items in one request."),
     414: ("uri-too-long", "Send long input in a body with POST."),
-    415: ("media-type-unsupported", "Send JSON with Content-Type: application/json and no Content-Encoding."),
+    415: (
+        "media-type-unsupported",
+        "Send JSON with Content-Type: application/json, plain or with Content-Encoding: gzip.",
+    ),
     429: ("too-many-requests", "Wait as long as the Retry-After header says."),
     431: ("headers-too-large", "Send fewer or shorter headers."),
     500: ("internal-error", "Try again; if it stays, give the operator the time and the path."),
@@ -77,11 +81,9 @@ def title_of(error: refusals.GridsvcError) -> str:
     return (type(error).__doc__ or type(error).__name__).strip().splitlines()[0]
 
 
-def problem(
-    status: int, code: str, title: str, detail: str, hint: str = "", headers: dict[str, str] | None = None, **more: Any
-) -> Response:
-    """Return an RFC 9457 problem document as a response; ``more`` are extension members."""
-    body = {
+def problem_document(status: int, code: str, title: str, detail: str, hint: str = "", **more: Any) -> dict[str, Any]:
+    """Return the members of an RFC 9457 problem document; ``more`` are extension members."""
+    return {
         "type": f"urn:gridsvc:problem:{code}",
         "title": title,
         "status": status,
@@ -91,23 +93,27 @@ def problem(
         "instance": request.path,
         **more,
     }
-    answer = Response(json.dumps(body, ensure_ascii=False, default=str), status=status, content_type=PROBLEM_TYPE)
+
+
+def problem(
+    status: int, code: str, title: str, detail: str, hint: str = "", headers: dict[str, str] | None = None, **more: Any
+) -> Response:
+    """Return an RFC 9457 problem document as a response; ``more`` are extension members."""
+    return _problem_answer(problem_document(status, code, title, detail, hint, **more), headers)
+
+
+def _problem_answer(document: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+    body = json.dumps(document, ensure_ascii=False, default=str)
+    answer = Response(body, status=document["status"], content_type=PROBLEM_TYPE)
     answer.headers["Cache-Control"] = "no-store"
     answer.headers.update(headers or {})
     return answer
 
 
-def refusal_to_problem(error: refusals.GridsvcError) -> Response:
-    """Return the problem document of one of our own refusals."""
-    status = status_of(error)
-    headers = {}
-    if status == 503:
-        headers["Retry-After"] = str(RETRY_AFTER_S)
-    if status == 401:
-        headers["WWW-Authenticate"] = 'Bearer realm="gridsvc"'
-    more: dict[str, Any] = {}
+def problem_of(error: refusals.GridsvcError) -> dict[str, Any]:
+    """Return the problem document of one of our own refusals: an answer's, or that of one item among many."""
     details = dict(error.details)
-    more["errors"] = details.pop("errors", [])
+    more: dict[str, Any] = {"errors": details.pop("errors", [])}
     if isinstance(error, refusals.ImportRefusedError):
         more["errors"] = [
             {"row": r.row, "field": r.field, "code": error.code, "message": r.reason, "value": r.value}
@@ -115,9 +121,20 @@ def refusal_to_problem(error: refusals.GridsvcError) -> Response:
         ]
     if details:
         more["details"] = details
+    return problem_document(status_of(error), error.code, title_of(error), error.message, error.hint, **more)
+
+
+def refusal_to_problem(error: refusals.GridsvcError) -> Response:
+    """Return the answer to one of our own refusals."""
+    status = status_of(error)
+    headers = {}
+    if status in (429, 503):
+        headers["Retry-After"] = str(error.details.get("retry_after_s", RETRY_AFTER_S))
+    if status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="gridsvc"'
     if status >= 500:
         logger.error("refused with %s: %s", status, error, extra={"code": error.code})
-    return problem(status, error.code, title_of(error), error.message, error.hint, headers, **more)
+    return _problem_answer(problem_of(error), headers)
 
 
 def http_to_problem(error: HTTPException) -> BaseResponse:

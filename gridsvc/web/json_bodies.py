@@ -1,18 +1,24 @@
 """Strict JSON in, compact JSON out.
 
-In: only what RFC 8259 calls JSON (no NaN or Infinity, no key twice), only with a JSON content type. Out: UTF-8, no NaN,
+In: only what RFC 8259 calls JSON (no NaN or Infinity, no key twice), only with a JSON content type, gzipped or plain. Out: UTF-8, no NaN,
 instants in UTC with ``Z``.
 """
 
 from __future__ import annotations
 
 import json
+import zlib
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
 from flask import Request, Response
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+
+from gridsvc.errors import RequestInvalidError
+
+NDJSON_TYPES = ("application/x-ndjson", "application/ndjson")
+_GZIP_ONLY = 31  # window bits of zlib: largest window, gzip header required
 
 
 def _no_constant(name: str) -> Any:
@@ -33,23 +39,102 @@ def read_json(request: Request) -> Any:
     Raises
     ------
     UnsupportedMediaType
-        When the body is not declared as JSON, or is compressed.
+        When the body is not declared as JSON, or is compressed otherwise than with gzip.
     BadRequest
         When it is not JSON: empty, malformed, not UTF-8, NaN or Infinity, a key twice, nested too deeply.
     RequestEntityTooLarge
-        When it is longer than the limit of the settings.
+        When it is longer than the limit of the settings, as sent or unpacked.
     """
     if not request.is_json:
         raise UnsupportedMediaType(f"The body is {request.mimetype or 'of no declared type'}, not application/json.")
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaType("Compressed bodies are not accepted here.")
+    return _parsed(body_bytes(request), "body")
+
+
+def read_items(request: Request, most: int) -> list[Any]:
+    """Return the items of a JSON array, or of the lines of an NDJSON body; a line that is not JSON is a RequestInvalidError.
+
+    Parameters
+    ----------
+    most
+        Items accepted. Empty lines do not count.
+
+    Raises
+    ------
+    RequestInvalidError
+        When there are none, or more than ``most``, or the body is JSON but no array.
+    UnsupportedMediaType, BadRequest, RequestEntityTooLarge
+        As `read_json`.
+    """
+    if request.mimetype in NDJSON_TYPES:
+        lines = [line for line in body_bytes(request).split(b"\n") if line.strip()]
+        _check_count(len(lines), most)
+        return [_parsed_line(line) for line in lines]
+    items = read_json(request)
+    if not isinstance(items, list):
+        raise RequestInvalidError("The body is JSON, but no array.", hint="Send [report, ...], or one report a line.")
+    _check_count(len(items), most)
+    return items
+
+
+def _check_count(count: int, most: int) -> None:
+    if not 1 <= count <= most:
+        message = f"{count:,} items came; a batch holds 1 to {most:,}"
+        raise RequestInvalidError(
+            f"{message}.",
+            hint="Send several batches.",
+            errors=[{"field": "", "code": "batch-size", "message": message}],
+        )
+
+
+def body_bytes(request: Request) -> bytes:
+    """Return the body of ``request``, unpacked when it came with ``Content-Encoding: gzip``.
+
+    Raises
+    ------
+    UnsupportedMediaType
+        When it is compressed in another way.
+    BadRequest
+        When it is not gzip although it says so.
+    RequestEntityTooLarge
+        When it is longer than the limit of the settings, as sent or unpacked; no more than that is ever unpacked.
+    """
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     body = request.get_data(cache=False)
+    if encoding == "identity":
+        return body
+    if encoding not in ("gzip", "x-gzip"):
+        raise UnsupportedMediaType(f"Bodies compressed with {encoding} are not accepted; use gzip or none.")
+    limit = request.max_content_length
+    unpacking = zlib.decompressobj(_GZIP_ONLY)
+    try:
+        unpacked = unpacking.decompress(body, 0 if limit is None else limit + 1)
+    except zlib.error as malformed:
+        raise BadRequest(f"The body is not gzip: {malformed}.") from None
+    if limit is not None and len(unpacked) > limit:
+        raise RequestEntityTooLarge(f"The body unpacks to more than {limit:,} bytes.")
+    if not unpacking.eof or unpacking.unused_data:
+        raise BadRequest("The body is not one whole gzip member.")
+    return unpacked
+
+
+def _parsed(body: bytes, what: str) -> Any:
     try:
         return json.loads(body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_unique_keys)
     except RecursionError:
-        raise BadRequest("The JSON body is nested too deeply.") from None
+        raise BadRequest(f"The JSON {what} is nested too deeply.") from None
     except ValueError as malformed:
-        raise BadRequest(f"The body is not JSON: {malformed}.") from None
+        raise BadRequest(f"The {what} is not JSON: {malformed}.") from None
+
+
+def _parsed_line(line: bytes) -> Any:
+    try:
+        return _parsed(line, "line")
+    except BadRequest as malformed:
+        return RequestInvalidError(
+            str(malformed.description),
+            hint="Each line is one JSON object.",
+            errors=[{"field": "", "code": "json-malformed", "message": str(malformed.description)}],
+        )
 
 
 def _plain(value: Any) -> Any:

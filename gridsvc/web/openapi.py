@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from gridsvc import __version__
 from gridsvc.web.errors import PROBLEM_TYPE
-from gridsvc.web.routing import Endpoint
+from gridsvc.web.routing import Endpoint, Items
 
 _REF = "#/components/schemas/{model}"
 _CONVERTER = re.compile(r"<(?:(?P<kind>[a-z]+)(?:\([^)]*\))?:)?(?P<name>[a-z_]+)>")
@@ -24,8 +24,9 @@ _REASONS = {
     404: "Not there, at that instant, in that scope.",
     409: "Contradicts what is stored.",
     413: "The body is larger than the server takes.",
-    415: "The body is not declared as JSON.",
+    415: "The body is not declared as JSON, or compressed otherwise than with gzip.",
     422: "The request is well-formed but refused; code and errors say why.",
+    429: "More came from this caller than the server takes; try again after Retry-After seconds.",
     500: "An unexpected error of the server.",
     503: "The database is not reachable; try again after Retry-After seconds.",
 }
@@ -88,7 +89,7 @@ def _answers(endpoint: Endpoint, prefix: str) -> dict[str, Any]:
             described["content"] = {answer.media_type: {"schema": schema}}
         elif status not in (204, 304):
             described["content"] = {answer.media_type: {"schema": {"type": "string", "format": "binary"}}}
-    body_refusals = (400, 413, 415) if endpoint.body is not None else ()
+    body_refusals = (400, 413, 415) if endpoint.body is not None or endpoint.items is not None else ()
     for status in sorted({*_ALWAYS, *body_refusals, *endpoint.refusals}):
         problem = {"schema": {"$ref": _REF.format(model="Problem")}}
         answers.setdefault(str(status), {"description": _REASONS[status], "content": {PROBLEM_TYPE: problem}})
@@ -109,13 +110,22 @@ def _operation(endpoint: Endpoint, path: str, schemas: dict[str, Any], prefix: s
     if endpoint.body is not None:
         reference = {"$ref": _REF.format(model=endpoint.body.__name__)}
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": reference}}}
+    if endpoint.items is not None:
+        operation["requestBody"] = {"required": True, "content": _items_content(endpoint.items)}
     return operation
+
+
+def _items_content(items: Items) -> dict[str, Any]:
+    reference = {"$ref": _REF.format(model=items.model.__name__)}
+    array = {"type": "array", "minItems": 1, "maxItems": items.most, "items": reference}
+    lines = {"type": "string", "description": f"One {items.model.__name__} a line, up to {items.most:,} lines."}
+    return {"application/json": {"schema": array}, "application/x-ndjson": {"schema": lines}}
 
 
 def _models(endpoints: Iterable[Endpoint]) -> list[tuple[type[BaseModel], str]]:
     wanted: dict[type[BaseModel], str] = {Problem: "serialization"}
     for e in endpoints:
-        wanted.update({m: "validation" for m in (e.query, e.body) if m is not None})
+        wanted.update({m: "validation" for m in (e.query, e.body, e.items.model if e.items else None) if m is not None})
         wanted.update({a.model: "serialization" for a in e.answers.values() if a.model is not None})
     return list(wanted.items())
 

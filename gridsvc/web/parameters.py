@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
+from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -46,6 +47,17 @@ def _plain_text(value: Any) -> Any:
     return value
 
 
+def _made_by_a_client(value: UUID) -> UUID:
+    """Refuse ids that two clients could make alike: only random (4) and time-ordered random (7) ones never meet."""
+    if value.version not in (4, 7):
+        raise PydanticCustomError(
+            "uuid_version",
+            "is UUID version {version}; make version 4 (random) or 7 (time-ordered)",
+            {"version": str(value.version or "unknown")},
+        )
+    return value
+
+
 Instant = Annotated[
     AwareDatetime,
     BeforeValidator(_instant_text),
@@ -53,6 +65,7 @@ Instant = Annotated[
     Field(description="RFC 3339 instant with offset.", examples=["2026-01-01T08:00:00+08:00"]),
 ]
 Text = Annotated[str, BeforeValidator(_plain_text)]
+ClientUuid = Annotated[UUID, AfterValidator(_made_by_a_client)]
 Prefix = Annotated[str, StringConstraints(pattern=r"^[0-9]{0,12}$")]
 Degrees = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 QueryDegrees = Annotated[float, Field(allow_inf_nan=False)]

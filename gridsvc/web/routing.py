@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, TypeVar
 
-from flask import Blueprint, request
+from flask import Blueprint, current_app, request
 from pydantic import BaseModel, ValidationError
 
 from gridsvc.errors import DatumMissingError, RequestInvalidError
 from gridsvc.web.callers import READERS, require_role
-from gridsvc.web.json_bodies import read_json
+from gridsvc.web.json_bodies import read_items, read_json
 
 Asked = TypeVar("Asked", bound=BaseModel)
 
@@ -32,6 +32,14 @@ class Answer:
     description: str
     model: type[BaseModel] | None = None
     media_type: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A body of many items, each checked for itself: the model of one, and how many there may be."""
+
+    model: type[BaseModel]
+    most: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +55,14 @@ class Endpoint:
     answers: dict[int, Answer]
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
+    items: Items | None = None
     roles: frozenset[str] = READERS
     refusals: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
 class Endpoints:
-    """The endpoints of one blueprint. ``get`` and ``post`` are decorators; the handler receives ``query`` and ``body``."""
+    """The endpoints of one blueprint. ``get`` and ``post`` are decorators; the handler receives ``query``, ``body``, ``items``."""
 
     blueprint: Blueprint
     declared: list[Endpoint] = field(default_factory=list)
@@ -91,6 +100,9 @@ class Endpoints:
                     )
                 if endpoint.body is not None:
                     path["body"] = validate(endpoint.body, read_json(request), where="body")
+                if endpoint.items is not None:
+                    request.max_content_length = current_app.config["GRIDSVC_MAX_BATCH_BYTES"]
+                    path["items"] = read_items(request, endpoint.items.most)
                 return handler(**path)
 
             self.blueprint.add_url_rule(rule, endpoint=handler.__name__, view_func=checked, methods=[method])

@@ -19,7 +19,8 @@ from gunicorn.app.base import BaseApplication
 from gridsvc.bootstrap import connect_app, embedded_server, open_app, secret_key
 from gridsvc.errors import ConflictError, GridsvcError, SettingError
 from gridsvc.settings import Settings
-from gridsvc.web.application import create_app
+from gridsvc.web.application import create_app, make_rate_limit
+from gridsvc.web.rate_limits import RateLimit
 from gridsvc.web.settling import start_settling
 
 logger = logging.getLogger(__name__)
@@ -70,15 +71,16 @@ def serve(settings: Settings, *, announce: Callable[[str], None] = logger.info) 
         address = listener.getsockname()[:2]
         with _noted(settings.var_dir, address), _watched_database(settings) as start_watch:
             announce(address_url(*address))
+            rate_limit = make_rate_limit(settings)  # here, so that all workers inherit the same
             options = _options(settings, listener) | {"when_ready": start_watch}
-            GridsvcServer(lambda: _build(settings, url), options).run()
+            GridsvcServer(lambda: _build(settings, url, rate_limit), options).run()
 
 
-def _build(settings: Settings, url: str) -> Any:
+def _build(settings: Settings, url: str, rate_limit: RateLimit) -> Any:
     app = connect_app(settings, url, statement_timeout_s=STATEMENT_TIMEOUT_S, pool_size=THREADS)
     start_settling(app)
     # one key for all workers, kept across restarts: sessions survive both
-    return create_app(app, dataclasses.replace(settings, secret_key=secret_key(settings)))
+    return create_app(app, dataclasses.replace(settings, secret_key=secret_key(settings)), rate_limit)
 
 
 def _options(settings: Settings, listener: socket.socket) -> dict[str, Any]:

@@ -7,7 +7,14 @@ what changes with time has ``[valid_from, valid_to)``; codes are text; instants 
 from gridsvc.store.tables.access import audit_log, tokens, users
 from gridsvc.store.tables.base import STORAGE_SRID, metadata
 from gridsvc.store.tables.basemap import barriers, streets, water_areas
-from gridsvc.store.tables.cases import case_grid_moves, cases, report_receipts, reports
+from gridsvc.store.tables.cases import (
+    case_grid_moves,
+    cases,
+    report_receipts,
+    report_updates,
+    reports,
+    unplaced_reports,
+)
 from gridsvc.store.tables.categories import categories, category_editions, category_limits
 from gridsvc.store.tables.circles import circle_runs, residence_times, walk_edges, walk_networks
 from gridsvc.store.tables.division_runs import division_run_parts, division_runs
@@ -48,11 +55,13 @@ __all__ = [
     "redraws",
     "relocations",
     "report_receipts",
+    "report_updates",
     "reports",
     "residence_times",
     "residences",
     "streets",
     "tokens",
+    "unplaced_reports",
     "users",
     "walk_edges",
     "walk_networks",

@@ -37,10 +37,60 @@ report_receipts = Table(
     "report_receipts",
     metadata,
     Column("report_id", UUID(as_uuid=False), primary_key=True),
-    Column("district_code", Text, nullable=False),
+    # NULL: it came with an address only and waits in unplaced_reports for a place
+    Column("district_code", Text),
     Column("reported_at", DateTime(timezone=True), nullable=False),
     Column("body_sha256", LargeBinary, nullable=False),
     recorded_at(),
+    # "" for what was imported
+    Column("posted_by", Text, nullable=False, server_default=""),
+    Column("device", Text),
+    # the transaction that stored it: receipts below the oldest running one are complete, whatever commits late
+    Column("commit_order", BigInteger, nullable=False, server_default=text("((pg_current_xact_id())::text)::bigint")),
+    Index(
+        "ix_report_receipts_posted_by",
+        "posted_by",
+        "commit_order",
+        "report_id",
+        postgresql_where=text("posted_by <> ''"),
+    ),
+)
+
+# reports with an address and no position, until somebody or something finds their place
+unplaced_reports = Table(
+    "unplaced_reports",
+    metadata,
+    Column("report_id", UUID(as_uuid=False), primary_key=True),
+    Column("reported_at", DateTime(timezone=True), nullable=False),
+    Column("edition", Text, nullable=False),
+    Column("category_code", Text, nullable=False),
+    Column("network", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("description", Text, nullable=False, server_default=""),
+    Column("reporter", Text),
+    Column("device", Text),
+    Column("address", Text, nullable=False),
+    # of who posted it: nobody knows yet which district it belongs to
+    Column("scope_prefix", Text, nullable=False, server_default=""),
+    recorded_at("received_at"),
+    Index("ix_unplaced_reports_reported_at", "reported_at", "report_id"),
+)
+
+# what was told of a report later; no foreign key, since an update may overtake its report on a bad network
+report_updates = Table(
+    "report_updates",
+    metadata,
+    Column("update_id", UUID(as_uuid=False), primary_key=True),
+    Column("report_id", UUID(as_uuid=False), nullable=False),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("reporter", Text),
+    Column("device", Text),
+    Column("posted_by", Text, nullable=False, server_default=""),
+    Column("scope_prefix", Text, nullable=False, server_default=""),
+    Column("content_sha256", LargeBinary, nullable=False),
+    recorded_at("received_at"),
+    Index("ix_report_updates_report_id", "report_id", "occurred_at"),
 )
 
 reports = Table(
@@ -69,8 +119,13 @@ reports = Table(
     # when the grids above were derived; NULL = to be located (again), because it is new or its grids were redrawn
     Column("located_at", DateTime(timezone=True)),
     recorded_at("received_at"),
+    # as posted; behind the others since they were added later
+    Column("altitude_m", Float),
+    Column("heading_deg", Float),
+    Column("address", Text),
     sound_geometry(),
     _district_code_known(),
+    CheckConstraint("heading_deg IS NULL OR (heading_deg >= 0 AND heading_deg < 360)", name="heading_in_circle"),
     CheckConstraint("accuracy_m IS NULL OR accuracy_m >= 0", name="accuracy_not_negative"),
     CheckConstraint("original_datum IN ('wgs84', 'cgcs2000', 'gcj02', 'bd09')", name="datum_known"),
     CheckConstraint(
@@ -90,6 +145,15 @@ reports = Table(
         for network in ("urban", "social", "security", "unified")
     ],
     Index("ix_reports_category_code_reported_at", "category_code", "reported_at"),
+    # the queue of what no grid of any network holds
+    Index(
+        "ix_reports_in_no_grid",
+        "reported_at",
+        "report_id",
+        postgresql_where=text(
+            "urban_grid IS NULL AND social_grid IS NULL AND security_grid IS NULL AND unified_grid IS NULL"
+        ),
+    ),
     Index("ix_reports_unlocated", "district_code", "reported_at", postgresql_where=text("located_at IS NULL")),
     postgresql_partition_by="RANGE (reported_at)",
 )

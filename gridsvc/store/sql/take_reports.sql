@@ -1,0 +1,119 @@
+-- Take reports in, each once: receipt, report and case, in one statement of the caller and so in one transaction.
+--
+-- items: a JSON array of distinct reports, located by the caller (see store/report_intake.py); without lon and lat a
+-- report waits in unplaced_reports. The caller is checked here once more, in the transaction that stores: who was signed
+-- in by a remembered token, and is no longer, stores nothing.
+--
+-- Answers a row per item: created (with the case code); known: its id has a receipt, which a later statement can read;
+-- category-unknown; network-differs (category_network says which is right). One row "unauthenticated" with place NULL
+-- when the token does not stand for that role and scope any more.
+CREATE OR REPLACE FUNCTION gridsvc_take_reports(
+    items json, by_login text, in_scope text, taken_at timestamptz, with_token bytea, with_role text
+)
+RETURNS TABLE (place integer, outcome text, used_edition text, category_network text, case_code text)
+LANGUAGE plpgsql VOLATILE
+AS $$
+#variable_conflict use_column
+DECLARE
+    default_edition CONSTANT text := (SELECT edition FROM category_editions WHERE is_default ORDER BY edition LIMIT 1);
+    missing record;
+BEGIN
+    taken_at := coalesce(taken_at, now());
+    IF with_token IS NOT NULL AND NOT EXISTS (
+        SELECT FROM tokens AS t JOIN users AS u ON u.user_id = t.user_id
+        WHERE t.token_sha256 = with_token
+          AND (t.expires_at IS NULL OR t.expires_at > taken_at) AND (t.withdrawn_at IS NULL OR t.withdrawn_at > taken_at)
+          AND u.is_active AND u.login = by_login AND u.role = with_role AND u.scope_prefix = in_scope
+    ) THEN
+        RETURN QUERY SELECT NULL::integer, 'unauthenticated', NULL, NULL, NULL;
+        RETURN;
+    END IF;
+
+    FOR missing IN
+        SELECT DISTINCT date_trunc('month', i.reported_at AT TIME ZONE 'UTC') AS month
+        FROM json_to_recordset(items) AS i (reported_at timestamptz)
+    LOOP
+        IF to_regclass('cases' || to_char(missing.month, '"_y"YYYY"m"MM')) IS NULL THEN
+            PERFORM gridsvc_ensure_months(missing.month AT TIME ZONE 'UTC', missing.month AT TIME ZONE 'UTC');
+        END IF;
+    END LOOP;
+
+    RETURN QUERY
+    WITH item AS MATERIALIZED (
+        SELECT i.*, coalesce(i.edition, default_edition) AS used_edition, c.network AS category_network,
+            c.network IS NOT NULL AND (i.network IS NULL OR i.network = c.network) AS is_sound
+        FROM json_to_recordset(items) AS i (
+            place integer, report_id uuid, reported_at timestamptz, edition text, category_code text, network text,
+            source text, description text, reporter text, device text, address text,
+            original_lon double precision, original_lat double precision, original_datum text,
+            accuracy_m double precision, altitude_m double precision, heading_deg double precision,
+            lon double precision, lat double precision, district_code text, community_code text,
+            urban_grid text, social_grid text, security_grid text, unified_grid text, located_at timestamptz,
+            content_sha256 text
+        )
+        LEFT JOIN categories AS c ON c.edition = coalesce(i.edition, default_edition) AND c.code = i.category_code
+    ),
+    receipt AS (
+        INSERT INTO report_receipts (report_id, district_code, reported_at, body_sha256, posted_by, device, recorded_at)
+        SELECT report_id, district_code, reported_at, decode(content_sha256, 'hex'), by_login, device, taken_at
+        FROM item WHERE is_sound
+        -- always in one order, so that two batches with the same reports wait for each other and do not lock up
+        ORDER BY report_id
+        ON CONFLICT DO NOTHING
+        RETURNING report_id
+    ),
+    waiting AS (
+        INSERT INTO unplaced_reports (
+            report_id, reported_at, edition, category_code, network, source, description, reporter, device, address,
+            scope_prefix, received_at
+        )
+        SELECT
+            report_id, reported_at, used_edition, category_code, category_network, source, description, reporter, device,
+            address, in_scope, taken_at
+        FROM item JOIN receipt USING (report_id) WHERE lon IS NULL
+    ),
+    report AS (
+        INSERT INTO reports (
+            report_id, district_code, reported_at, edition, category_code, network, source, description, reporter, device,
+            address, original_lon, original_lat, original_datum, accuracy_m, altitude_m, heading_deg, geom,
+            community_code, urban_grid, social_grid, security_grid, unified_grid, located_at, received_at
+        )
+        SELECT
+            report_id, district_code, reported_at, used_edition, category_code, category_network, source, description,
+            reporter, device, address, original_lon, original_lat, original_datum, accuracy_m, altitude_m, heading_deg,
+            ST_SetSRID(ST_MakePoint(lon, lat), 4490),
+            community_code, urban_grid, social_grid, security_grid, unified_grid, located_at, taken_at
+        FROM item JOIN receipt USING (report_id) WHERE lon IS NOT NULL
+        ORDER BY place
+        RETURNING *
+    ),
+    opened AS (
+        INSERT INTO cases (
+            case_id, case_code, report_id, district_code, opened_at, edition, category_code, network, stage, geom,
+            community_code, urban_grid, social_grid, security_grid, unified_grid
+        )
+        SELECT
+            gen_random_uuid(),
+            -- district, day in Beijing time, running number (see store/reports.py)
+            district_code || to_char(reported_at AT TIME ZONE 'Asia/Shanghai', 'YYYYMMDD')
+                || lpad(report_no::text, greatest(8, length(report_no::text)), '0'),
+            report_id, district_code, reported_at, edition, category_code, network, 'reported', geom,
+            community_code, urban_grid, social_grid, security_grid, unified_grid
+        FROM report
+        RETURNING report_id, case_code
+    )
+    SELECT
+        item.place,
+        CASE
+            WHEN receipt.report_id IS NOT NULL THEN 'created'
+            WHEN item.is_sound THEN 'known'
+            WHEN item.category_network IS NULL THEN 'category-unknown'
+            ELSE 'network-differs'
+        END,
+        item.used_edition, item.category_network, opened.case_code
+    FROM item
+    LEFT JOIN receipt ON receipt.report_id = item.report_id
+    LEFT JOIN opened ON opened.report_id = item.report_id
+    ORDER BY item.place;
+END
+$$;
