@@ -18,6 +18,7 @@ from uuid import UUID
 from gridsvc.errors import (
     CategoryUnknownError,
     ConflictError,
+    ForbiddenError,
     GridsvcError,
     OutsideCoverageError,
     RequestInvalidError,
@@ -202,7 +203,7 @@ class _Draft:
 
 
 def _locate(uow: UnitOfWork, drafts: Sequence[_Draft], received_at: datetime) -> None:
-    """Put the codes of district, community and grids into the rows with a position; refuse those in no district."""
+    """Put district, community and grids into the rows with a position; refuse those in no district or outside the scope."""
     for draft in drafts:
         row = draft.row
         if draft.refusal is not None or "lon" not in row:
@@ -219,6 +220,14 @@ def _locate(uow: UnitOfWork, drafts: Sequence[_Draft], received_at: datetime) ->
             )
             continue
         found = uow.grids.locate_one(row["lon"], row["lat"], occurred_at)
+        place = found["community"] or district
+        if not place.startswith(uow.scope):
+            draft.refusal = ForbiddenError(
+                f"The position lies in {place}, outside your area ({uow.scope}).",
+                hint="Post it as somebody whose area it is.",
+                scope=uow.scope,
+            )
+            continue
         row |= {"district_code": district, "community_code": found["community"], "located_at": received_at}
         row |= {f"{network}_grid": found[network] for network in NETWORKS}
 

@@ -86,9 +86,9 @@ class ReportBody(BaseModel):
     @field_validator("lon", "lat", "datum")
     @classmethod
     def _position_is_whole(cls, value: Any, info: ValidationInfo) -> Any:
-        """Ask for all of a position, unless there is an address and nothing of one."""
+        """Ask for all of a position, unless there is an address (a bad one has its own fault) and nothing of a position."""
         given = [name for name in ("lon", "lat") if info.data.get(name) is not None]
-        if value is None and (given or info.data.get("address") is None):
+        if value is None and (given or info.data.get("address", "") is None):
             raise PydanticCustomError("missing", "Field required: a report has lon, lat and datum, or an address")
         if value is not None and info.field_name != "lon" and info.data.get("lon", value) is None:
             raise PydanticCustomError("without_lon", "needs lon: a position has lon, lat and datum")
