@@ -156,6 +156,84 @@ class FileUnreadableError(GridsvcError):
     code = "file-unreadable"
 
 
+class PhotoTypeError(GridsvcError):
+    """A file sent as a photo that is of a kind not accepted: GIF, HEIC, SVG, an animation ..."""
+
+    code = "photo-type-unsupported"
+
+
+class PhotoTooLargeError(GridsvcError):
+    """A photo of more bytes than are accepted."""
+
+    code = "photo-too-large"
+
+
+class PhotoPixelsError(GridsvcError):
+    """A photo that would unpack into more than is accepted."""
+
+    code = "photo-too-many-pixels"
+
+
+class PhotoUnreadableError(GridsvcError):
+    """A photo that is empty, cut short or broken."""
+
+    code = "photo-unreadable"
+
+
+class PhotoContentError(GridsvcError):
+    """A photo that is something else as well: a web page, a script, an archive."""
+
+    code = "photo-holds-other-content"
+
+
+class PhotoHashError(GridsvcError):
+    """A photo whose bytes are not those of the SHA-256 that came with it."""
+
+    code = "photo-hash-mismatch"
+
+
+class PhotosTooManyError(GridsvcError):
+    """A report that has as many photos as it may have."""
+
+    code = "photos-too-many"
+
+
+class PhotoStoreError(GridsvcError):
+    """The place where photos are kept does not answer, is full, or lost a file."""
+
+    code = "photo-store-unavailable"
+
+
+class UploadVersionError(GridsvcError):
+    """An upload request without the version of the tus protocol that is spoken here."""
+
+    code = "upload-version-unsupported"
+
+
+class UploadOffsetError(GridsvcError):
+    """A piece of an upload that does not begin where the last one ended."""
+
+    code = "upload-offset-wrong"
+
+
+class UploadEndedError(GridsvcError):
+    """An upload that was ended, refused, or has expired."""
+
+    code = "upload-ended"
+
+
+class UploadChecksumError(GridsvcError):
+    """A piece of an upload whose bytes are not those of its checksum."""
+
+    code = "upload-checksum-mismatch"
+
+
+class UploadsTooManyError(GridsvcError):
+    """More unfinished uploads of one caller than are kept."""
+
+    code = "uploads-too-many"
+
+
 class SettingError(GridsvcError):
     """A GRIDSVC_* setting with an impossible value."""
 
