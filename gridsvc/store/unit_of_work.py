@@ -21,6 +21,8 @@ from gridsvc.store.facilities import FacilityRepository
 from gridsvc.store.grids import GridRepository
 from gridsvc.store.imports import ImportRepository
 from gridsvc.store.lineage import LineageRepository
+from gridsvc.store.photo_uploads import PhotoUploadRepository
+from gridsvc.store.photos import PhotoRepository
 from gridsvc.store.redraw_steps import RedrawStepRepository
 from gridsvc.store.redraws import RedrawRepository
 from gridsvc.store.relocations import RelocationRepository
@@ -167,6 +169,14 @@ class UnitOfWork:
     def report_updates(self) -> ReportUpdateRepository:
         """What was told of reports later."""
         return ReportUpdateRepository(self.connection, self.scope)
+    def photos(self) -> PhotoRepository:
+        """Photos of reports."""
+        return PhotoRepository(self.connection, self.scope)
+
+    @cached_property
+    def photo_uploads(self) -> PhotoUploadRepository:
+        """Photos on their way in."""
+        return PhotoUploadRepository(self.connection, self.scope)
 
     @cached_property
     def cases(self) -> CaseRepository:

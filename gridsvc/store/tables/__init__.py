@@ -23,6 +23,7 @@ from gridsvc.store.tables.facilities import facilities, facility_kinds
 from gridsvc.store.tables.grid_version import grid_version
 from gridsvc.store.tables.grids import grid_lineage, grids, networks, redraw_grids, redraws
 from gridsvc.store.tables.imports import imports
+from gridsvc.store.tables.photos import photo_uploads, photos
 from gridsvc.store.tables.redraw_steps import redraw_steps
 from gridsvc.store.tables.relocations import relocations
 from gridsvc.store.tables.residences import residences
@@ -50,6 +51,8 @@ __all__ = [
     "imports",
     "metadata",
     "networks",
+    "photo_uploads",
+    "photos",
     "redraw_grids",
     "redraw_steps",
     "redraws",
