@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import secrets
 import signal
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session, sessionmaker
 
     from gridsvc.store.embedded import EmbeddedPostgres
+    from gridsvc.store.photo_files import PhotoFiles
     from gridsvc.store.unit_of_work import UnitOfWork
 
 
@@ -35,11 +37,23 @@ class App:
         return UnitOfWork(self.engine, scope)
 
     @property
+    def photo_files(self) -> PhotoFiles:
+        """Return the place where photos are kept; one object for each process."""
+        return _photo_files(self.settings.photos)
+
+    @property
     def sessions(self) -> sessionmaker[Session]:
         """Return a maker of sessions on the same engine."""
         from sqlalchemy.orm import sessionmaker
 
         return sessionmaker(self.engine)
+
+
+@functools.cache
+def _photo_files(place: str) -> PhotoFiles:
+    from gridsvc.store.photo_files import PhotoFiles
+
+    return PhotoFiles(place)
 
 
 def connect_app(settings: Settings, url: str, *, statement_timeout_s: float = 0.0, pool_size: int = 5) -> App:

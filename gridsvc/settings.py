@@ -64,6 +64,29 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("GRIDSVC_LOG_LEVEL", "INFO", "", "DEBUG, INFO, WARNING or ERROR."),
     Setting("GRIDSVC_SECRET_KEY", "", "", "Key that signs session cookies; made and kept in GRIDSVC_VAR when empty."),
     Setting(
+        "GRIDSVC_PHOTOS",
+        "",
+        "path or URL",
+        "Where photos are kept: a folder, or s3://bucket/prefix with gridsvc[s3]; default photos/ in GRIDSVC_VAR.",
+    ),
+    Setting("GRIDSVC_PHOTO_MAX_BYTES", "16777216", "bytes", "Largest photo accepted; larger ones get 413."),
+    Setting("GRIDSVC_PHOTO_MAX_PIXELS", "64000000", "pixels", "Largest width x height of a photo accepted."),
+    Setting("GRIDSVC_PHOTO_MAX_SIDE", "4096", "pixels", "Photos are kept with their longer side scaled down to this."),
+    Setting("GRIDSVC_PHOTOS_PER_REPORT", "20", "photos", "Photos a report may have."),
+    Setting(
+        "GRIDSVC_PHOTO_EXIF",
+        "drop",
+        "",
+        "What the camera noted that is kept as columns: drop (nothing), time, or time-and-position.",
+    ),
+    Setting(
+        "GRIDSVC_PHOTO_REUSE_BITS",
+        "6",
+        "bits",
+        "Fingerprints of photos (64 bits) that differ in no more are taken for one photo used again; at most 7.",
+    ),
+    Setting("GRIDSVC_UPLOAD_HOURS", "24", "hours", "How long an unfinished upload is kept after its last piece."),
+    Setting(
         "GRIDSVC_REAL_DATA",
         "",
         "path",
@@ -89,6 +112,14 @@ class Settings:
     timezone: str
     log_level: str
     secret_key: str
+    photos: str
+    photo_max_bytes: int
+    photo_max_pixels: int
+    photo_max_side_px: int
+    photos_per_report: int
+    photo_exif: str
+    photo_reuse_bits: int
+    upload_hours: int
     real_data_dir: Path | None
 
 
@@ -116,6 +147,12 @@ def _var_dir(text: str) -> Path:
         return Path(text).expanduser().resolve()
     root = checkout_dir()
     return root / "var" if root else Path.home() / ".gridsvc"
+
+
+def _photos_place(text: str, var_dir: Path) -> str:
+    if "://" in text:
+        return text
+    return str(Path(text).expanduser().resolve() if text else var_dir / "photos")
 
 
 def _real_data_dir(text: str) -> Path | None:
@@ -162,5 +199,13 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
             "GRIDSVC_LOG_LEVEL", text["GRIDSVC_LOG_LEVEL"].upper(), ("DEBUG", "INFO", "WARNING", "ERROR")
         ),
         secret_key=text["GRIDSVC_SECRET_KEY"],
+        photos=_photos_place(text["GRIDSVC_PHOTOS"], _var_dir(text["GRIDSVC_VAR"])),
+        photo_max_bytes=_whole_number("GRIDSVC_PHOTO_MAX_BYTES", text["GRIDSVC_PHOTO_MAX_BYTES"], 1024, 1 << 30),
+        photo_max_pixels=_whole_number("GRIDSVC_PHOTO_MAX_PIXELS", text["GRIDSVC_PHOTO_MAX_PIXELS"], 1024, 1 << 30),
+        photo_max_side_px=_whole_number("GRIDSVC_PHOTO_MAX_SIDE", text["GRIDSVC_PHOTO_MAX_SIDE"], 320, 65500),
+        photos_per_report=_whole_number("GRIDSVC_PHOTOS_PER_REPORT", text["GRIDSVC_PHOTOS_PER_REPORT"], 1, 1000),
+        photo_exif=_one_of("GRIDSVC_PHOTO_EXIF", text["GRIDSVC_PHOTO_EXIF"], ("drop", "time", "time-and-position")),
+        photo_reuse_bits=_whole_number("GRIDSVC_PHOTO_REUSE_BITS", text["GRIDSVC_PHOTO_REUSE_BITS"], 0, 7),
+        upload_hours=_whole_number("GRIDSVC_UPLOAD_HOURS", text["GRIDSVC_UPLOAD_HOURS"], 1, 24 * 365),
         real_data_dir=_real_data_dir(text["GRIDSVC_REAL_DATA"]),
     )

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "relocate": ("gridsvc.cli.relocating", "relocate", "Give stored reports the grids of their place and time."),
     "circle": ("gridsvc.cli.circle", "circle", "Walking network, service circle, coverage."),
     "map": ("gridsvc.cli.mapping", "map_group", "Write maps as self-contained files."),
+    "photos": ("gridsvc.cli.photos", "photos", "Tidy up the photos of reports."),
     "user": ("gridsvc.cli.access", "user", "Add and list users."),
     "token": ("gridsvc.cli.access", "token", "Issue and withdraw API tokens."),
     "serve": ("gridsvc.cli.serving", "serve", "Start the web server."),

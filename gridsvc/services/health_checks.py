@@ -23,6 +23,7 @@ from gridsvc.settings import Settings
 from gridsvc.store import migrate
 from gridsvc.store.embedded import EmbeddedPostgres, find_binary, installed_versions, postgis_installed
 from gridsvc.store.engine import make_engine
+from gridsvc.store.photo_files import PhotoFiles
 from gridsvc.store.tables import metadata as tables
 
 NEEDED_MIB = 1024
@@ -54,6 +55,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield check_postgis_package()
     yield from check_database(settings)
     yield check_disk("disk of GRIDSVC_VAR", settings.var_dir)
+    yield from check_photos(settings)
     yield check_port(settings)
     yield check_frontend(PACKAGE)
     yield check_chinese_font()
@@ -221,15 +223,33 @@ def check_srids(engine: Engine) -> Finding:
 
 
 def check_disk(
-    name: str, folder: Path, free_bytes: Callable[[Path], int] = lambda place: shutil.disk_usage(place).free
+    name: str,
+    folder: Path,
+    free_bytes: Callable[[Path], int] = lambda place: shutil.disk_usage(place).free,
+    setting: str = "GRIDSVC_VAR",
 ) -> Finding:
     """At least a gibibyte is free where ``folder`` is or will be."""
     place = next(p for p in (folder, *folder.parents) if p.exists())
     free_mib = free_bytes(place) >> 20
     if free_mib < NEEDED_MIB:
-        mend = f"Free some space, or set GRIDSVC_VAR to a larger disk than that of {place}."
+        mend = f"Free some space, or set {setting} to a larger disk than that of {place}."
         return Finding(name, False, f"{folder} has {free_mib} MiB free, at least {NEEDED_MIB} are needed.", mend)
     return Finding(name, True, f"{folder} has {free_mib / 1024:,.0f} GiB free.")
+
+
+def check_photos(settings: Settings) -> Iterator[Finding]:
+    """Photos can be written where they are kept, and read back; a folder has room."""
+    try:
+        files = PhotoFiles(settings.photos)
+        files.check()
+    except GridsvcError as error:
+        yield Finding(
+            "photos", False, error.message, f"Check GRIDSVC_PHOTOS ({settings.photos}): rights, room, address."
+        )
+        return
+    yield Finding("photos", True, f"Photos are kept in {settings.photos}.")
+    if files.folder is not None:
+        yield check_disk("disk of the photos", files.folder, setting="GRIDSVC_PHOTOS")
 
 
 def check_port(settings: Settings) -> Finding:

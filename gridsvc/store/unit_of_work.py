@@ -169,6 +169,8 @@ class UnitOfWork:
     def report_updates(self) -> ReportUpdateRepository:
         """What was told of reports later."""
         return ReportUpdateRepository(self.connection, self.scope)
+
+    @cached_property
     def photos(self) -> PhotoRepository:
         """Photos of reports."""
         return PhotoRepository(self.connection, self.scope)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
+from gridsvc.services.photos import photo_rules
 from gridsvc.services.readiness import UnitOfWorkMaker
 from gridsvc.settings import Settings
 from gridsvc.web.api import BLUEPRINTS
@@ -16,6 +17,7 @@ from gridsvc.web.callers import register_callers
 from gridsvc.web.errors import register_errors
 from gridsvc.web.health import health
 from gridsvc.web.localisation import register_localisation
+from gridsvc.web.method_override import register_method_override
 from gridsvc.web.openapi import build_openapi
 from gridsvc.web.pages.command_centre import command_centre
 from gridsvc.web.pages.documentation import documentation
@@ -25,6 +27,9 @@ from gridsvc.web.security_headers import register_security_headers
 from gridsvc.web.tiles.vector_tiles import endpoints as tile_endpoints
 from gridsvc.web.tiles.vector_tiles import vector_tiles
 
+if TYPE_CHECKING:
+    from gridsvc.store.photo_files import PhotoFiles
+
 
 class AppServices(Protocol):
     """What the web room needs of ``bootstrap.App``."""
@@ -32,6 +37,10 @@ class AppServices(Protocol):
     @property
     def unit_of_work(self) -> UnitOfWorkMaker:
         """Maker of units of work."""
+
+    @property
+    def photo_files(self) -> PhotoFiles:
+        """Where photos are kept."""
 
 
 def make_rate_limit(settings: Settings) -> RateLimit:
@@ -65,6 +74,7 @@ def create_app(app_services: AppServices, settings: Settings, rate_limit: RateLi
         SEND_FILE_MAX_AGE_DEFAULT=3600,
         GRIDSVC_ANONYMOUS=settings.anonymous,
         GRIDSVC_TIMEZONE=settings.timezone,
+        GRIDSVC_PHOTO_RULES=photo_rules(settings),
     )
     if isinstance(app.json, DefaultJSONProvider):
         app.json.ensure_ascii = False
@@ -75,6 +85,7 @@ def create_app(app_services: AppServices, settings: Settings, rate_limit: RateLi
     register_security_headers(app)
     register_localisation(app, settings)
     register_callers(app)
+    register_method_override(app)
     for blueprint, _ in BLUEPRINTS:
         app.register_blueprint(blueprint, url_prefix="/api/v1")
     for blueprint in (health, vector_tiles, documentation, login, command_centre):

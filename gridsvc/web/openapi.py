@@ -23,10 +23,13 @@ _REASONS = {
     403: "The role or scope does not allow this.",
     404: "Not there, at that instant, in that scope.",
     409: "Contradicts what is stored.",
+    410: "Was there, and is over.",
+    412: "The protocol version is missing or another.",
     413: "The body is larger than the server takes.",
-    415: "The body is not declared as JSON, or compressed otherwise than with gzip.",
+    415: "The body is of another kind than is taken here, or compressed otherwise than with gzip.",
     422: "The request is well-formed but refused; code and errors say why.",
     429: "More came from this caller than the server takes; try again after Retry-After seconds.",
+    460: "The bytes are not those of the checksum.",
     500: "An unexpected error of the server.",
     503: "The database is not reachable; try again after Retry-After seconds.",
 }
@@ -89,7 +92,8 @@ def _answers(endpoint: Endpoint, prefix: str) -> dict[str, Any]:
             described["content"] = {answer.media_type: {"schema": schema}}
         elif status not in (204, 304):
             described["content"] = {answer.media_type: {"schema": {"type": "string", "format": "binary"}}}
-    body_refusals = (400, 413, 415) if endpoint.body is not None or endpoint.items is not None else ()
+    has_body = endpoint.body is not None or endpoint.items is not None or endpoint.content is not None
+    body_refusals = (400, 413, 415) if has_body else ()
     for status in sorted({*_ALWAYS, *body_refusals, *endpoint.refusals}):
         problem = {"schema": {"$ref": _REF.format(model="Problem")}}
         answers.setdefault(str(status), {"description": _REASONS[status], "content": {PROBLEM_TYPE: problem}})
@@ -107,6 +111,13 @@ def _operation(endpoint: Endpoint, path: str, schemas: dict[str, Any], prefix: s
     }
     if endpoint.query is not None:
         operation["parameters"] += _query_parameters(schemas[endpoint.query.__name__])
+    operation["parameters"] += [
+        {"name": h.name, "in": "header", "required": h.required, "description": h.description, "schema": h.schema}
+        for h in endpoint.headers
+    ]
+    if endpoint.content is not None:
+        content = {media_type: {"schema": schema} for media_type, schema in endpoint.content.items()}
+        operation["requestBody"] = {"required": True, "content": content}
     if endpoint.body is not None:
         reference = {"$ref": _REF.format(model=endpoint.body.__name__)}
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": reference}}}

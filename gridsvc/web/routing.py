@@ -43,8 +43,21 @@ class Items:
 
 
 @dataclass(frozen=True, slots=True)
+class Header:
+    """A request header an endpoint reads by itself; ``schema`` is its JSON Schema."""
+
+    name: str
+    description: str
+    required: bool = False
+    schema: dict[str, Any] = field(default_factory=lambda: {"type": "string"})
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Everything known of one method of one path; the route and OpenAPI are both made from it."""
+    """Everything known of one method of one path; the route and OpenAPI are both made from it.
+
+    ``content`` describes a body that is not JSON and that the handler reads itself: media type -> JSON Schema.
+    """
 
     method: str
     rule: str
@@ -58,6 +71,8 @@ class Endpoint:
     items: Items | None = None
     roles: frozenset[str] = READERS
     refusals: tuple[int, ...] = ()
+    content: dict[str, dict[str, Any]] | None = None
+    headers: tuple[Header, ...] = ()
 
 
 @dataclass(slots=True)
@@ -74,6 +89,14 @@ class Endpoints:
     def post(self, rule: str, **declaration: Any) -> Callable:
         """Declare a POST endpoint."""
         return self._route("POST", rule, **declaration)
+
+    def patch(self, rule: str, **declaration: Any) -> Callable:
+        """Declare a PATCH endpoint."""
+        return self._route("PATCH", rule, **declaration)
+
+    def delete(self, rule: str, **declaration: Any) -> Callable:
+        """Declare a DELETE endpoint."""
+        return self._route("DELETE", rule, **declaration)
 
     def _route(self, method: str, rule: str, **declaration: Any) -> Callable:
         def decorate(handler: Callable) -> Callable:

@@ -22,6 +22,7 @@ from gridsvc.settings import Settings
 from gridsvc.web.application import create_app, make_rate_limit
 from gridsvc.web.rate_limits import RateLimit
 from gridsvc.web.settling import start_settling
+from gridsvc.web.upload_clearing import start_clearing_uploads
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ def serve(settings: Settings, *, announce: Callable[[str], None] = logger.info) 
 def _build(settings: Settings, url: str, rate_limit: RateLimit) -> Any:
     app = connect_app(settings, url, statement_timeout_s=STATEMENT_TIMEOUT_S, pool_size=THREADS)
     start_settling(app)
+    start_clearing_uploads(app)
     # one key for all workers, kept across restarts: sessions survive both
     return create_app(app, dataclasses.replace(settings, secret_key=secret_key(settings)), rate_limit)
 

@@ -48,6 +48,7 @@ class Services:
     """What create_app needs, over units of work of the test's own."""
 
     unit_of_work: object
+    photo_files: object = None
 
 
 def settings(**changes):

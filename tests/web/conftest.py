@@ -11,6 +11,7 @@ from factories import stored_town as town
 from sqlalchemy import text
 
 from gridsvc.store.engine import make_engine
+from gridsvc.store.photo_files import PhotoFiles
 from gridsvc.store.unit_of_work import UnitOfWork
 from gridsvc.web import callers, create_app
 
@@ -49,17 +50,19 @@ def still_clock(monkeypatch):
         facilities,
         grids,
         locate,
+        photos,
         quality,
         redraw_edits,
         redraws,
         reports,
+        uploads,
         workforce,
     )
     from gridsvc.web.pages import command_centre
     from gridsvc.web.tiles import vector_tiles
 
     for module in (
-        callers, circle, divisions, facilities, grids, locate, quality, redraw_edits, redraws, reports, workforce, vector_tiles,
+        callers, circle, divisions, facilities, grids, locate, photos, quality, redraw_edits, redraws, reports, uploads, workforce, vector_tiles,
         command_centre,
     ):  # fmt: skip
         monkeypatch.setattr(module, "now", lambda: NOW)
@@ -67,11 +70,17 @@ def still_clock(monkeypatch):
 
 
 @pytest.fixture
-def make_client(open_uow, still_clock):
+def photo_files(tmp_path):
+    """The folder of photos of this test."""
+    return PhotoFiles(str(tmp_path / "photos"))
+
+
+@pytest.fixture
+def make_client(open_uow, still_clock, photo_files):
     """Return a function that makes a test client, with any setting changed."""
 
     def make(**changes):
-        app = create_app(served_town.Services(open_uow), served_town.settings(**changes))
+        app = create_app(served_town.Services(open_uow, photo_files), served_town.settings(**changes))
         app.testing = False
         return app.test_client()
 

@@ -109,6 +109,8 @@ def test_every_route_but_the_open_ones_asks_for_a_token_when_anonymous_use_is_of
         "code": "420103",
         "report_id": "7d2f9a54-0f0e-4c4c-9a2b-1f6a4d0c7e11",
         "redraw_id": "7d2f9a54-0f0e-4c4c-9a2b-1f6a4d0c7e12",
+        "upload_id": "7d2f9a54-0f0e-4c4c-9a2b-1f6a4d0c7e13",
+        "sha256": "0" * 64,
     }
     for rule in client.application.url_map.iter_rules():
         if rule.endpoint in OPEN_ENDPOINTS:

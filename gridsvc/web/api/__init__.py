@@ -6,16 +6,20 @@ from gridsvc.web.api import (
     facilities,
     grids,
     locate,
+    photos,
     quality,
     redraw_edits,
     redraws,
     reference,
     reports,
+    uploads,
     workforce,
 )
 
 BLUEPRINTS = [
     (reports.reports, reports.endpoints),
+    (photos.photos, photos.endpoints),
+    (uploads.uploads, uploads.endpoints),
     (locate.locate, locate.endpoints),
     (divisions.divisions, divisions.endpoints),
     (grids.grids, grids.endpoints),
