@@ -137,9 +137,10 @@ def _pieces(most_bytes: int) -> Iterator[bytes]:
     UploadChecksumError
         When the body is not that of its checksum; nothing was yielded.
     """
-    request.max_content_length = None
     if (request.content_length or 0) > most_bytes:
         raise too_large(request.content_length or 0, most_bytes)
+    # more than that of other bodies, and more than is taken: too many bytes get the answer of a photo
+    request.max_content_length = most_bytes + 2 * _READ_BYTES
     read = _read_body(most_bytes)
     checksum = request.headers.get("Upload-Checksum")
     if checksum is not None:
