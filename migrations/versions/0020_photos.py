@@ -9,7 +9,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0020_photos"
-down_revision = "0018_dedicated_grids"
+down_revision = "0019_report_intake"
 branch_labels = None
 depends_on = None
 
