@@ -20,6 +20,14 @@ from gridsvc.store.tables.circles import circle_runs, residence_times, walk_edge
 from gridsvc.store.tables.division_runs import division_run_parts, division_runs
 from gridsvc.store.tables.divisions import divisions
 from gridsvc.store.tables.facilities import facilities, facility_kinds
+from gridsvc.store.tables.gazetteer import (
+    addresses,
+    gazetteer_builds,
+    gazetteer_changes,
+    gazetteer_grams,
+    gazetteer_places,
+    gazetteer_plates,
+)
 from gridsvc.store.tables.grid_version import grid_version
 from gridsvc.store.tables.grids import grid_lineage, grids, networks, redraw_grids, redraws
 from gridsvc.store.tables.imports import imports
@@ -31,6 +39,7 @@ from gridsvc.store.tables.workforce import assignments, worker_kinds, workers
 
 __all__ = [
     "STORAGE_SRID",
+    "addresses",
     "assignments",
     "audit_log",
     "barriers",
@@ -45,6 +54,11 @@ __all__ = [
     "divisions",
     "facilities",
     "facility_kinds",
+    "gazetteer_builds",
+    "gazetteer_changes",
+    "gazetteer_grams",
+    "gazetteer_places",
+    "gazetteer_plates",
     "grid_lineage",
     "grid_version",
     "grids",
