@@ -18,6 +18,7 @@ from gridsvc.store.circles import CircleRunRepository, WalkNetworkRepository
 from gridsvc.store.division_runs import DivisionRunRepository
 from gridsvc.store.divisions import DivisionRepository
 from gridsvc.store.facilities import FacilityRepository
+from gridsvc.store.gazetteer import GazetteerRepository
 from gridsvc.store.grids import GridRepository
 from gridsvc.store.imports import ImportRepository
 from gridsvc.store.lineage import LineageRepository
@@ -199,6 +200,11 @@ class UnitOfWork:
     def residences(self) -> ResidenceRepository:
         """Buildings with their households."""
         return ResidenceRepository(self.connection, self.scope)
+
+    @cached_property
+    def gazetteer(self) -> GazetteerRepository:
+        """Addresses, and the gazetteer derived from them and others."""
+        return GazetteerRepository(self.connection, self.scope)
 
     @cached_property
     def streets(self) -> StreetRepository:
