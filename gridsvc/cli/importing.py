@@ -23,6 +23,7 @@ _EXAMPLES = {
     "workers": "gridsvc import workers 网格员.csv --datum wgs84 --valid-from 2026-01-01",
     "grids": "gridsvc import grids police.parquet --datum file --network security --valid-from 2026-01-01",
     "reports": "gridsvc import reports 12345.csv --datum gcj02 --timezone Asia/Shanghai --map 工单编号=source_no",
+    "addresses": "gridsvc import addresses 门牌.csv --datum cgcs2000 --map 街巷=road --map 门牌号码=number",
     "water": "gridsvc import water rivers.geojson --datum wgs84",
     "barriers": "gridsvc import barriers walls.shp --datum file",
     "osm": "gridsvc import osm city.osm.pbf",
@@ -35,6 +36,7 @@ _ABOUT = {
     "workers": "Import grid workers.",
     "grids": "Import the grids of a network; they replace those of the districts in the file.",
     "reports": "Import incident reports.",
+    "addresses": "Import addresses with their positions: door numbers, buildings, named places. Then gridsvc geocode finds them.",
     "water": "Import rivers, lakes and canals.",
     "barriers": "Import walls, rails and banks.",
     "osm": "Import streets, buildings and facilities from an OpenStreetMap extract (.osm.pbf).",
@@ -84,6 +86,7 @@ _OPTIONS = (
 _COMMON = (
     click.option("--dry-run", is_flag=True, help="Check only; store nothing."),
     click.option("--valid-from", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="Since when it holds, in the time zone of the settings; default now."),
+    click.option("--gazetteer/--no-gazetteer", "with_gazetteer", default=True, help="Whether to bring the gazetteer up to date afterwards; leave it for the last of several files."),
     click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
 )  # fmt: skip
 _OF_KIND: dict[str, tuple[Any, ...]] = {
@@ -94,8 +97,11 @@ _OF_KIND: dict[str, tuple[Any, ...]] = {
 }  # fmt: skip
 
 
-def _run(kind: str, file: Path, as_json: bool, valid_from: datetime | None, dry_run: bool, **how: Any) -> None:
-    from gridsvc.services.importing import import_file  # geopandas is loaded only when a file comes in
+def _run(
+    kind: str, file: Path, as_json: bool, valid_from: datetime | None, dry_run: bool, with_gazetteer: bool, **how: Any
+) -> None:
+    from gridsvc.services.gazetteer import SOURCES, refresh_gazetteer  # geopandas is loaded only when a file comes in
+    from gridsvc.services.importing import import_file
 
     settings = read_settings()
     since = valid_from.replace(tzinfo=ZoneInfo(settings.timezone)) if valid_from else now()
@@ -106,6 +112,9 @@ def _run(kind: str, file: Path, as_json: bool, valid_from: datetime | None, dry_
             )
             if not dry_run:
                 uow.commit()
+                if kind in SOURCES and with_gazetteer:
+                    refresh_gazetteer(uow, at=now(), progress=shown)
+                    uow.commit()
     except ImportRefusedError as refused:
         if as_json:
             print_result(
@@ -160,8 +169,8 @@ def _print_borders(borders: Sequence[Any]) -> None:
 
 
 def _add_command(kind: str) -> None:
-    def command(file: Path, as_json: bool, valid_from: datetime | None, dry_run: bool, **how: Any) -> None:
-        _run(kind, file, as_json, valid_from, dry_run, **how)
+    def command(file: Path, **how: Any) -> None:
+        _run(kind, file, **how)
 
     options = (*_COMMON, *_OF_KIND.get(kind, ()), *(() if kind == "osm" else (_DATUM, *_OPTIONS)))
     for option in reversed(options):

@@ -22,6 +22,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "assign": ("gridsvc.cli.assigning", "assign", "Assign grid workers to governance grids."),
     "locate": ("gridsvc.cli.locating", "locate", "Find the grids of the points in a file."),
     "relocate": ("gridsvc.cli.relocating", "relocate", "Give stored reports the grids of their place and time."),
+    "geocode": ("gridsvc.cli.geocoding", "geocode_command", "Find the place of an address, or those of a file."),
+    "gazetteer": ("gridsvc.cli.geocoding", "gazetteer", "Build what addresses are found in."),
     "circle": ("gridsvc.cli.circle", "circle", "Walking network, service circle, coverage."),
     "map": ("gridsvc.cli.mapping", "map_group", "Write maps as self-contained files."),
     "photos": ("gridsvc.cli.photos", "photos", "Tidy up the photos of reports."),

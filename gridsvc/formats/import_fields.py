@@ -83,6 +83,15 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field("name", "text", (*_NAME, "设施名称")),
         Field("address", "text", ("地址", "详细地址")),
     ),
+    "addresses": (
+        Field("address_code", "text", ("code", "编码", "地址编码", "标准地址编码", "门牌编码")),
+        Field("address", "text", ("地址", "详细地址", "标准地址", "地址全称", "门牌地址", "门牌全称")),
+        Field("name", "text", (*_NAME, "兴趣点", "小区名称", "建筑名称", "单位名称")),
+        Field("road", "text", ("路", "街路巷", "道路", "道路名称", "路名", "街路巷名称", "street", "addr:street")),
+        Field("number", "text", ("门牌", "门牌号", "门牌号码", "号", "housenumber", "addr:housenumber")),
+        Field("compound", "text", ("小区", "院落", "住宅小区", "addr:place")),
+        Field("building", "text", ("楼栋", "楼栋号", "楼号", "幢号", "栋号")),
+    ),
     "workers": (
         Field("worker_code", "text", ("code", "编码", "网格员编码", "工号"), required=True),
         Field("name", "text", ("姓名", "网格员姓名"), required=True),

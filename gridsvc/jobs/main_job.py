@@ -19,6 +19,7 @@ from gridsvc.progress import SILENT, Progress
 from gridsvc.services.assigning import assign
 from gridsvc.services.circles import run_circle
 from gridsvc.services.dividing import divide
+from gridsvc.services.gazetteer import refresh_gazetteer
 from gridsvc.services.importing import import_file
 from gridsvc.services.locating import count_located
 from gridsvc.services.mapping import write_coverage
@@ -137,6 +138,9 @@ def _import_files(app: App, dataset: Dataset, summary: Summary, as_of: datetime,
                 )
                 uow.commit()
             counts[kind] = result.rows_read
+        with app.unit_of_work() as uow:
+            refresh_gazetteer(uow, at=as_of, progress=progress)
+            uow.commit()
 
 
 def _work_district(

@@ -28,6 +28,8 @@ from gridsvc.progress import SILENT, Progress
 from gridsvc.store.gazetteer import LONG_AGO, GazetteerState
 from gridsvc.store.unit_of_work import UnitOfWork
 
+# kinds of import after which the gazetteer is behind
+SOURCES = frozenset({"divisions", "streets", "residences", "facilities", "addresses", "osm"})
 # pieces of one name this near to each other are one street. Unit: m
 SAME_STREET_M = 300.0
 # a plate belongs to a street of its name at most this far away; a house may lie deep in its block. Unit: m
@@ -35,6 +37,8 @@ PLATE_REACH_M = 1_000.0
 # how well a plate's point says where its door is, by where it comes from. Unit: m. Our choice
 PLATE_ACCURACY_M = {"addresses": 10.0, "residences": 20.0, "facilities": 25.0}
 SMALLEST_RADIUS_M = 15.0
+# plates of one number that lie further from their middle contradict one another, and none is kept. Unit: m
+MOST_SPREAD_M = 150.0
 
 _COMPOUND_TAIL = re.compile(r"(?:小区|花园|公寓|家园|新村|新城|苑|园|庭|府|里|坊|宿舍|大院)$")
 _PLATE_TEXT = re.compile(r"(?P<before>\D*)(?P<figures>\d{0,9})(?P<after>.*)")
@@ -484,7 +488,10 @@ def _near_parts(lines: np.ndarray) -> list[np.ndarray]:
 
 
 def _one_each(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Return one row per place, number, suffix and beginning: the most accurate; of equals the one in the middle."""
+    """Return one row per place, number, suffix and beginning: the most accurate; of equals the one in the middle.
+
+    Equals that lie apart by more than `MOST_SPREAD_M` say nothing and are left out.
+    """
     grouped: dict[tuple[Any, ...], list[tuple[Any, ...]]] = defaultdict(list)
     for row in rows:
         grouped[row[0], row[1], row[2], row[5]].append(row)
@@ -497,6 +504,8 @@ def _one_each(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
             middle = np.median(xy, axis=0)
             nearest = int(np.argmin(np.hypot(*(xy - middle).T)))
             spread = float(np.hypot(*(xy - middle).T).max())
+            if spread > MOST_SPREAD_M:
+                continue
             same = [(*same[nearest][:4], max(best, spread), *same[nearest][5:])]
         chosen.append(same[0])
     return chosen

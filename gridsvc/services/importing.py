@@ -26,6 +26,7 @@ from gridsvc.formats.vector_files import FileTable, read_table
 from gridsvc.geo.border_fit import REACH_M
 from gridsvc.progress import SILENT, Progress
 from gridsvc.services.import_batch import Batch, BorderFault, ImportOptions, Repair, datum_of_rows, make_batch, place
+from gridsvc.services.imports_addresses import check_addresses, store_addresses
 from gridsvc.services.imports_basemap import (
     check_barriers,
     check_streets,
@@ -44,16 +45,17 @@ from gridsvc.store.unit_of_work import UnitOfWork
 
 KINDS = (
     "divisions", "streets", "residences", "facilities", "workers", "grids", "reports", "water", "barriers", "osm",
+    "addresses",
 )  # fmt: skip
 _CHECK: dict[str, Callable[[Batch, UnitOfWork, ImportOptions], pd.DataFrame]] = {
     "divisions": check_divisions, "streets": check_streets, "water": check_water, "barriers": check_barriers,
     "residences": check_residences, "facilities": check_facilities, "workers": check_workers, "grids": check_grids,
-    "reports": check_reports,
+    "reports": check_reports, "addresses": check_addresses,
 }  # fmt: skip
 _STORE: dict[str, Callable[[UnitOfWork, pd.DataFrame, ImportOptions], tuple[Any, ...]]] = {
     "divisions": store_divisions, "streets": store_streets, "water": store_water, "barriers": store_barriers,
     "residences": store_residences, "facilities": store_facilities, "workers": store_workers, "grids": store_grids,
-    "reports": store_reports,
+    "reports": store_reports, "addresses": store_addresses,
 }  # fmt: skip
 _DEFAULT_NETWORK = "security"
 

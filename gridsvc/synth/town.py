@@ -15,6 +15,7 @@ from gridsvc.geo.datums import convert
 from gridsvc.geo.projections import to_storage
 from gridsvc.progress import SILENT, Progress
 from gridsvc.synth.blocks import group_union
+from gridsvc.synth.door_numbers import DoorNumbers
 from gridsvc.synth.ground import DividedGround, Ground, Streets, divide_ground
 from gridsvc.synth.names import COMPOUND_WORDS
 from gridsvc.synth.points_of_service import Facilities, place_facilities
@@ -111,13 +112,14 @@ def build_district(
     district = shapely.union_all(shapely.buffer(shapes, 0.0)).buffer(-1.5)
     made = _build_communities(ground, divided, shapes, district, tree, recipe, as_of, seed, progress)
     progress.start("writing columns")
+    doors = DoorNumbers.of(divided.streets)
     pieces = {
         "divisions": _divisions(divided, shapes, tree, with_city_row),
         "streets": _streets(divided.streets, made, tree.district.code),
         "water": _water(ground, tree.district.code),
         "barriers": _barriers(ground, divided.streets, made, tree.district.code),
         "residences": _residences(made),
-        "facilities": _facilities(made, divided.streets),
+        "facilities": _facilities(made, doors),
         "workers": _workers(made),
         "grids": _security_grids(divided, made, seed),
         "reports": {},
@@ -128,7 +130,7 @@ def build_district(
     pieces["residences"]["entrance_lon"], pieces["residences"]["entrance_lat"] = _lonlat(
         np.array([door for c in made for door in c.settlement.doors]).reshape(-1, 2), epsg
     )
-    pieces["reports"] = _reports(made, divided.streets, recipe, epsg)
+    pieces["reports"] = _reports(made, doors, recipe, epsg)
     return pieces
 
 
@@ -368,37 +370,28 @@ def _building_names(c: _Community) -> list[str]:
     return names
 
 
-def _facilities(made: list[_Community], streets: Streets) -> Columns:
+def _facilities(made: list[_Community], doors: DoorNumbers) -> Columns:
     xy = np.array([p for c in made for p in c.facilities.xy]).reshape(-1, 2)
     points = shapely.points(xy) if len(xy) else np.empty(0, dtype=object)
     return {
         "facility_code": [f"{c.division.code}F{i + 1:04d}" for c in made for i in range(len(c.facilities.name))],
         "kind_code": [k for c in made for k in c.facilities.kind_code],
         "name": [n for c in made for n in c.facilities.name],
-        "address": _addresses(points, streets, [c.division.name for c in made for _ in c.facilities.name]),
+        "address": _addresses(points, doors, [c.division.name for c in made for _ in c.facilities.name]),
         "geometry": points,
     }
 
 
-def _addresses(points: Geometries, streets: Streets, otherwise: list[str]) -> list[str]:
-    """Return the nearest named street and a number along it for each point; the name ``otherwise`` where none is near."""
-    named = np.array(
-        [
-            i
-            for i, (name, kind) in enumerate(zip(streets.name, streets.street_class, strict=True))
-            if name and kind != "service"
-        ],
-        dtype=np.int64,
-    )
-    if len(named) == 0 or len(points) == 0:
+def _addresses(points: Geometries, doors: DoorNumbers, otherwise: list[str]) -> list[str]:
+    """Return the nearest named street and the door number there for each point; the name ``otherwise`` where none is near."""
+    if len(doors.lines) == 0 or len(points) == 0:
         return otherwise
-    lines = streets.lines[named]
-    nearest = shapely.STRtree(lines).nearest(points)
-    along = shapely.line_locate_point(lines[nearest], points)
-    far = shapely.distance(lines[nearest], points) > ADDRESS_REACH_M
+    nearest = doors.nearest(points)
+    numbers = doors.numbers(nearest, points)
+    far = shapely.distance(doors.lines[nearest], points) > ADDRESS_REACH_M
     return [
-        other if out else f"{streets.name[named[i]]}{int(metres // 10) + 1}号"
-        for i, metres, out, other in zip(nearest, along, far, otherwise, strict=True)
+        other if out else f"{doors.names[i]}{number}号"
+        for i, number, out, other in zip(nearest, numbers, far, otherwise, strict=True)
     ]
 
 
@@ -434,7 +427,7 @@ def _security_grids(divided: DividedGround, made: list[_Community], seed: int) -
     return {"code": code, "name": name, "community_code": parent, "geometry": _multi(np.array(shapes, dtype=object))}
 
 
-def _reports(made: list[_Community], streets: Streets, recipe: TownRecipe, epsg: int) -> Columns:
+def _reports(made: list[_Community], doors: DoorNumbers, recipe: TownRecipe, epsg: int) -> Columns:
     parts = [c.reports for c in made]
     xy = np.concatenate([np.empty((0, 2)), *(r.xy for r in parts)])
     lon, lat = _lonlat(xy, epsg)
@@ -444,7 +437,7 @@ def _reports(made: list[_Community], streets: Streets, recipe: TownRecipe, epsg:
     category = [code for r in parts for code in r.category_code]
     near = _addresses(
         shapely.points(xy) if len(xy) else np.empty(0, dtype=object),
-        streets,
+        doors,
         [c.division.name for c in made for _ in c.reports.report_id],
     )
     repeat = np.concatenate([np.empty(0, dtype=bool), *(r.is_repeat for r in parts)])

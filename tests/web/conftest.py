@@ -48,6 +48,7 @@ def still_clock(monkeypatch):
         circle,
         divisions,
         facilities,
+        geocode,
         grids,
         locate,
         photos,
@@ -62,7 +63,8 @@ def still_clock(monkeypatch):
     from gridsvc.web.tiles import vector_tiles
 
     for module in (
-        callers, circle, divisions, facilities, grids, locate, photos, quality, redraw_edits, redraws, reports, uploads, workforce, vector_tiles,
+        callers, circle, divisions, facilities, geocode, grids, locate, photos, quality, redraw_edits, redraws, reports, uploads, workforce,
+        vector_tiles,
         command_centre,
     ):  # fmt: skip
         monkeypatch.setattr(module, "now", lambda: NOW)
