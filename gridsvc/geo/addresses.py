@@ -106,7 +106,9 @@ def normalise(text: str) -> str:
     while (shorter := _PARENTHESES.sub("", plain)) != plain:
         plain = shorter
     plain = _DASHES.sub("-", _SEPARATORS.sub("", plain))
-    return _NUMERAL.sub(lambda match: str(chinese_number(match[0])), plain)[:LONGEST_TEXT]
+    plain = _NUMERAL.sub(lambda match: str(chinese_number(match[0])), plain)[:LONGEST_TEXT]
+    # what stood between two characters may have kept them from being one
+    return plain if unicodedata.is_normalized("NFKC", plain) else normalise(plain)
 
 
 def chinese_number(text: str) -> int:

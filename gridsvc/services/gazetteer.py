@@ -98,7 +98,7 @@ def build_gazetteer(uow: UnitOfWork, *, at: datetime, progress: Progress = SILEN
     uow.gazetteer.drop_districts_except([code for code, _ in drawn])
     progress.start("build gazetteer", len(drawn))
     for code, boundary in drawn:
-        district = _District(code, boundary, frozenset(fold_name(name) for name in ever["name"]))
+        district = DistrictNames(code, boundary, frozenset(fold_name(name) for name in ever["name"]))
         district.add_streets(uow.streets.list(boundary=boundary))
         sources = uow.gazetteer.sources(code, boundary)
         district.add_addresses(sources["addresses"])
@@ -175,29 +175,35 @@ class _Street:
     key: int
 
 
-@dataclass(slots=True)
-class _Plate:
-    number: int
-    suffix: str
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A position (metres), the community it is in ("": unknown), how well it is known, and since when until when."""
+
     xy: tuple[float, float]
     community: str
     accuracy_m: float
-    since: Any
-    until: Any
+    since: Any = LONG_AGO
+    until: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Plate:
+    number: int
+    suffix: str
+    spot: Spot
 
 
 @dataclass(slots=True)
 class _Compound:
     label: str
     is_compound: bool
-    community: str
     xy: list[tuple[float, float]] = field(default_factory=list)
     plates: list[_Plate] = field(default_factory=list)
     road: str = ""
     number: int | None = None
 
 
-class _District:
+class DistrictNames:
     """What is gathered of one district. Positions are kept in metres of the district's Gauss-Kruger zone."""
 
     def __init__(self, code: str, boundary: shapely.Geometry, division_names: frozenset[str]) -> None:
@@ -209,7 +215,7 @@ class _District:
         self.streets: dict[str, list[_Street]] = defaultdict(list)
         self.street_plates: dict[str, list[_Plate]] = defaultdict(list)
         self.compounds: dict[tuple[str, str], _Compound] = {}
-        self.points: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+        self.points: dict[int, tuple[str, str, str, int | None, Spot]] = {}
         # positions of the plates of streets that are not drawn, by street
         self.unlined: dict[int, np.ndarray] = {}
         self._parsed: dict[str, Address] = {}
@@ -242,90 +248,67 @@ class _District:
 
     def add_addresses(self, frame: gpd.GeoDataFrame) -> None:
         """Take imported addresses: door plates, building plates, named places."""
-        for row, xy in zip(frame.itertuples(index=False), self._metres(frame), strict=True):
+        for row, spot in zip(frame.itertuples(index=False), self._spots(frame, "addresses"), strict=True):
             address = self._parse(row.address)
-            since, until, community = row.valid_from, _end(row.valid_to), _code(row.community_code)
-            accuracy = PLATE_ACCURACY_M["addresses"]
             street = street_name(address)
             if street and address.number:
-                self._door(street, address, xy, community, accuracy, since, until)
+                self.add_door(street, int(address.number), address.number_suffix, spot)
             for label in dict.fromkeys(filter(None, (row.name, address.place))):
                 place = address if label == address.place else self._parse(label)
                 if place.building and place.place:
-                    self._building(place.place, place.building, xy, community, accuracy, since, until, address)
+                    self._building(place.place, place.building, spot, address)
                 elif label == address.place and _COMPOUND_TAIL.search(fold_name(label)):
-                    self._building(label, "", xy, community, accuracy, since, until, address)
+                    self._building(label, "", spot, address)
                 else:
-                    self._point("poi", label, xy, community, since, until, address)
+                    self._point(label, spot, address)
 
     def add_residences(self, frame: gpd.GeoDataFrame) -> None:
         """Take named buildings: plates of the compound in their name, else buildings of that name."""
-        for row, xy in zip(frame.itertuples(index=False), self._metres(frame), strict=True):
+        for row, spot in zip(frame.itertuples(index=False), self._spots(frame, "residences"), strict=True):
             if not isinstance(row.name, str) or not row.name:
                 continue
-            address, community = self._parse(row.name), _code(row.community_code)
+            address = self._parse(row.name)
             street = street_name(address)
             if street and address.number and not address.place:
-                accuracy = PLATE_ACCURACY_M["residences"]
-                self._door(street, address, xy, community, accuracy, LONG_AGO, None)
-                continue
-            place = street + address.place
-            self._building(
-                place or row.name, address.building, xy, community, PLATE_ACCURACY_M["residences"], LONG_AGO, None, None
-            )
+                self.add_door(street, int(address.number), address.number_suffix, spot)
+            else:
+                self._building(street + address.place or row.name, address.building, spot, None)
 
     def add_facilities(self, frame: gpd.GeoDataFrame) -> None:
         """Take facilities: points of interest by name, and the door plate of their address where that is one."""
-        for row, xy in zip(frame.itertuples(index=False), self._metres(frame), strict=True):
+        for row, spot in zip(frame.itertuples(index=False), self._spots(frame, "facilities"), strict=True):
             address = self._parse(row.address) if isinstance(row.address, str) else Address("")
-            since, until, community = row.valid_from, _end(row.valid_to), _code(row.community_code)
             street = street_name(address)
             if street and address.number:
-                self._door(street, address, xy, community, PLATE_ACCURACY_M["facilities"], since, until)
+                self.add_door(street, int(address.number), address.number_suffix, spot)
             if isinstance(row.name, str) and row.name:
-                self._point("poi", row.name, xy, community, since, until, address)
+                self._point(row.name, spot, address)
 
-    def _door(
-        self,
-        street: str,
-        address: Address,
-        xy: tuple[float, float],
-        community: str,
-        accuracy: float,
-        since: Any,
-        until: Any,
-    ) -> None:
-        plate = _Plate(int(address.number), address.number_suffix, xy, community, accuracy, since, until)
-        self.street_plates[street].append(plate)
+    def add_door(self, street: str, number: int, suffix: str, spot: Spot) -> None:
+        """Take one door plate of a street (folded name)."""
+        self.street_plates[street].append(_Plate(number, suffix, spot))
 
-    def _building(
-        self, label: str, building: str, xy: tuple[float, float], community: str, accuracy: float, since: Any, until: Any,
-        address: Address | None,
-    ) -> None:  # fmt: skip
+    def _building(self, label: str, building: str, spot: Spot, address: Address | None) -> None:
         name = fold_name(label)
         if not name:
             return
-        compound = self.compounds.setdefault(
-            (name, community or self.code), _Compound(label, bool(building), community)
-        )
+        key = (name, spot.community or self.code)
+        compound = self.compounds.setdefault(key, _Compound(label, bool(building)))
         compound.is_compound |= bool(building) or bool(_COMPOUND_TAIL.search(name))
-        compound.xy.append(xy)
+        compound.xy.append(spot.xy)
         if address is not None and not compound.road:
             compound.road, compound.number = street_name(address), int(address.number) if address.number else None
         if building:
-            number, suffix = plate_key(building)
-            compound.plates.append(_Plate(number, suffix, xy, community, accuracy, since, until))
+            compound.plates.append(_Plate(*plate_key(building), spot))
 
-    def _point(
-        self, kind: str, label: str, xy: tuple[float, float], community: str, since: Any, until: Any, address: Address
-    ) -> None:
+    def _point(self, label: str, spot: Spot, address: Address) -> None:
         name = fold_name(label)
         if not name:
             return
-        where = f"{xy[0]:.0f} {xy[1]:.0f}"
+        where = f"{spot.xy[0]:.0f} {spot.xy[1]:.0f}"
+        key = _place_id("poi", self.code, name, spot.since, where)
         number = int(address.number) if address.number else None
-        key = _place_id(kind, self.code, name, since, where)
-        self.points.setdefault((key,), (kind, name, label, xy, community, street_name(address), number, since, until))
+        self.points.setdefault(key, (name, label, street_name(address), number, spot))
 
     def _parse(self, text: str) -> Address:
         """Return a register's address without the divisions it begins with; each text once."""
@@ -343,11 +326,17 @@ class _District:
                 return text[:length]
         return ""
 
-    def _metres(self, frame: gpd.GeoDataFrame) -> list[tuple[float, float]]:
+    def _spots(self, frame: gpd.GeoDataFrame, source: str) -> list[Spot]:
         if frame.empty:
             return []
         xy = shapely.get_coordinates(projections.to_metric(frame.geometry.to_numpy(), self.epsg))
-        return list(map(tuple, xy.tolist()))
+        positions = list(map(tuple, xy.tolist()))
+        communities = [code if isinstance(code, str) else "" for code in frame["community_code"]]
+        accuracy = PLATE_ACCURACY_M[source]
+        if "valid_from" not in frame.columns:
+            return [Spot(*known, accuracy) for known in zip(positions, communities, strict=True)]
+        dates = zip(positions, communities, frame["valid_from"], frame["valid_to"], strict=True)
+        return [Spot(where, code, accuracy, since, _end(until)) for where, code, since, until in dates]
 
     # -- rows ----------------------------------------------------------------------------------------------------------
 
@@ -357,21 +346,22 @@ class _District:
         more, more_plates = self._compound_rows()
         places += more
         plates += more_plates
-        for (key,), (kind, name, label, xy, community, road, number, since, until) in self.points.items():
+        for key, (name, label, road, number, spot) in self.points.items():
+            division = spot.community or self.code
             places.append(
                 (
                     key,
-                    community or self.code,
-                    kind,
+                    division,
+                    "poi",
                     name,
                     label,
                     road,
                     number,
                     SMALLEST_RADIUS_M,
                     None,
-                    since,
-                    until,
-                    xy,
+                    spot.since,
+                    spot.until,
+                    spot.xy,
                 )
             )
         unique = {row[0]: row for row in places}
@@ -381,17 +371,21 @@ class _District:
         plates: list[tuple[Any, ...]] = []
         for name, found in sorted(self.street_plates.items()):
             owners = self._owners(name, found)
-            for plate, key in zip(found, owners, strict=True):
-                plates.append((key, plate.number, plate.suffix, plate.community or self.code, plate.accuracy_m, plate.since, plate.until, plate.xy))  # fmt: skip
+            plates += [self._plate_row(key, plate) for plate, key in zip(found, owners, strict=True)]
         places = []
         for name, streets in sorted(self.streets.items()):
             for street in streets:
                 places.append(self._street_row(name, street))
         return places, plates
 
+    def _plate_row(self, key: int, plate: _Plate) -> tuple[Any, ...]:
+        spot = plate.spot
+        division = spot.community or self.code
+        return (key, plate.number, plate.suffix, division, spot.accuracy_m, spot.since, spot.until, spot.xy)
+
     def _owners(self, name: str, plates: list[_Plate]) -> list[int]:
         """Return the street of each plate: the nearest of its name; where none is near, one made of its plates."""
-        points = shapely.points([plate.xy for plate in plates])
+        points = shapely.points([plate.spot.xy for plate in plates])
         drawn = [street for street in self.streets.get(name, []) if street.line is not None]
         owners = np.zeros(len(plates), dtype=np.int64)
         far = np.ones(len(plates), dtype=bool)
@@ -429,10 +423,7 @@ class _District:
             key = _place_id(kind, division, name, LONG_AGO)
             places.append((key, division, kind, name, compound.label, compound.road, compound.number, radius, None,
                            LONG_AGO, None, tuple(_nearest(xy, middle))))  # fmt: skip
-            for plate in compound.plates:
-                plates.append(
-                    (key, plate.number, plate.suffix, division, plate.accuracy_m, plate.since, plate.until, plate.xy)
-                )
+            plates += [self._plate_row(key, plate) for plate in compound.plates]
         return places, plates
 
     def _in_storage(self, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
@@ -445,13 +436,10 @@ class _District:
             return moved
         at = _PLACE_COLUMNS.index("line")
         lined = [i for i, row in enumerate(moved) if row[at] is not None]
-        lines = (
-            projections.to_storage(np.array([moved[i][at] for i in lined] or [], dtype=object), self.epsg)
-            if lined
-            else []
-        )
-        for i, line in zip(lined, lines, strict=True):
-            moved[i] = (*moved[i][:at], line, *moved[i][at + 1 :])
+        if lined:
+            drawn = np.array([moved[i][at] for i in lined], dtype=object)
+            for i, line in zip(lined, projections.to_storage(drawn, self.epsg), strict=True):
+                moved[i] = (*moved[i][:at], line, *moved[i][at + 1 :])
         return moved
 
 
@@ -467,10 +455,6 @@ def plate_key(text: str) -> tuple[int, str]:
     match = _PLATE_TEXT.fullmatch(text)
     assert match is not None, "the pattern takes every text"
     return int(match["figures"] or 0), match["before"] + match["after"]
-
-
-def _code(value: Any) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def _nearest(xy: np.ndarray, middle: np.ndarray) -> np.ndarray:

@@ -48,9 +48,9 @@ PLACE_KINDS = {
 # how much each part of an address counts. Our choice, tuned on made-up addresses; see decision 0016
 WEIGHTS = {
     "city": 0.5,
-    "district": 0.12,
-    "street": 0.06,
-    "community": 0.1,
+    "district": 0.25,
+    "street": 0.15,
+    "community": 0.2,
     "road": 0.35,
     "number": 0.2,
     "place": 0.4,
@@ -68,6 +68,7 @@ _NEAR_SCALE_M = 2_000.0
 _CROSSING_REACH_DEG = 0.0004
 _CROSSING_ACCURACY_M = 20.0
 _MOST_NUMBERS_BEYOND = 60
+_MOST_METRES_BEYOND = 300.0
 _METRES_PER_NUMBER = 5.0
 _REVERSE_REACH_DEG = 0.004
 
@@ -197,10 +198,8 @@ _lexicons_lock = Lock()
 _LEXICONS_KEPT = 4
 
 
-def _lexicon(uow: UnitOfWork, build_id: str | None) -> _Lexicon:
+def _lexicon(uow: UnitOfWork, build_id: str) -> _Lexicon:
     """Return the divisions of a build, read once per process: a build never changes."""
-    if build_id is None:
-        return _Lexicon([])
     with _lexicons_lock:
         if build_id in _lexicons:
             _lexicons.move_to_end(build_id)
@@ -252,8 +251,10 @@ def geocode(
     at
         The instant whose divisions, facilities and addresses are meant.
     """
-    state = uow.gazetteer.state()
-    lexicon = _lexicon(uow, state.build_id)
+    build_id = uow.gazetteer.state().build_id
+    if build_id is None:
+        return []
+    lexicon = _lexicon(uow, build_id)
     address = parse_address(text, lexicon.lookup)
     search = _Search(uow, lexicon, address, at)
     hits = search.hits()
@@ -306,7 +307,7 @@ class _Search:
 
     def _region_parts(self, division: str) -> dict[str, tuple[float, float]]:
         """Return agreement in divisions of a place in ``division`` (a code, perhaps only of its district)."""
-        parts = {}
+        parts: dict[str, tuple[float, float]] = {}
         for level in ("city", "district", "street", "community"):
             if level not in self.regions:
                 continue
@@ -430,24 +431,24 @@ class _Search:
             hits.append(_Hit("door", plate["lon"], plate["lat"], accuracy, label, plate["division_code"], own))
         if hits:
             return hits
-        below = next((p for p in plates if p["what"] == "below"), None)
-        above = next((p for p in plates if p["what"] == "above"), None)
+        below = sorted((p for p in plates if p["what"] == "below"), key=lambda p: -p["number"])
+        above = sorted((p for p in plates if p["what"] == "above"), key=lambda p: p["number"])
         label = f"{row['label']}{number}{a.number_suffix}号"
         if below and above:
-            gap = distance_m(below["lon"], below["lat"], above["lon"], above["lat"])
-            share = (number - below["number"]) / (above["number"] - below["number"])
-            lon, lat = (below[k] + share * (above[k] - below[k]) for k in ("lon", "lat"))
+            first, last = below[0], above[0]
+            gap = distance_m(first["lon"], first["lat"], last["lon"], last["lat"])
+            share = (number - first["number"]) / (last["number"] - first["number"])
+            lon, lat = (first[k] + share * (last[k] - first[k]) for k in ("lon", "lat"))
             own = parts | {"number": (0.9, WEIGHTS["number"])} | beside
             hit = _Hit("door_interpolated", lon, lat, max(15.0, 0.3 * gap), label, row["division_code"], own)
-            hit.between = (below, above, number, row["place_id"])
+            hit.between = (first, last, number, row["place_id"])
             return [hit]
-        end = below or above
-        beyond = abs(number - end["number"]) if end else _MOST_NUMBERS_BEYOND + 1
-        if end and beyond <= _MOST_NUMBERS_BEYOND:
-            own = parts | {"number": (0.7, WEIGHTS["number"])} | beside
-            accuracy = 20.0 + _METRES_PER_NUMBER * beyond
-            return [_Hit("door_extrapolated", end["lon"], end["lat"], accuracy, label, row["division_code"], own)]
-        return []
+        beyond = _beyond(below or above, number)
+        if beyond is None:
+            return []
+        lon, lat, accuracy = beyond
+        own = parts | {"number": (0.7, WEIGHTS["number"])} | beside
+        return [_Hit("door_extrapolated", lon, lat, accuracy, label, row["division_code"], own)]
 
     def _crossings(self) -> list[_Hit]:
         first, second = (self._streets(fold_name(road)) for road in self.address.roads)
@@ -525,6 +526,24 @@ class _Search:
             parts["building"] = (0.2, WEIGHTS["building"])
         accuracy = max(20.0, row["radius_m"])
         return [_Hit(kind, row["lon"], row["lat"], accuracy, row["label"], row["division_code"], parts)]
+
+
+def _beyond(ends: list[dict[str, Any]], number: int) -> tuple[float, float, float] | None:
+    """Return lon, lat and accuracy (m) of a number beyond the last known ones of its side; None where it is too far beyond.
+
+    The street goes on as it does between the last two plates; where there is one only, the place is that plate's.
+    """
+    if not ends or abs(number - ends[0]["number"]) > _MOST_NUMBERS_BEYOND:
+        return None
+    end, further = ends[0], abs(number - ends[0]["number"])
+    if len(ends) == 1 or ends[1]["number"] == end["number"]:
+        return end["lon"], end["lat"], 20.0 + _METRES_PER_NUMBER * further
+    share = (number - end["number"]) / (end["number"] - ends[1]["number"])
+    lon, lat = (end[k] + share * (end[k] - ends[1][k]) for k in ("lon", "lat"))
+    away = distance_m(end["lon"], end["lat"], lon, lat)
+    if away > _MOST_METRES_BEYOND:
+        return None
+    return lon, lat, 20.0 + 0.5 * away
 
 
 def _road_agreement(road: str, known: str, has_streets: bool, away_m: float | None) -> tuple[float, float]:

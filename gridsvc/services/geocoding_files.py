@@ -27,7 +27,8 @@ ADDRESS_HEADERS = (
     "事发地址", "事发地点", "诉求地址", "诉求地点", "问题地址", "问题地点", "案发地址", "案件地址", "发生地址", "发生地点", "事件地址", "事件地点",
     "反映地址", "详细地址", "地址描述", "位置描述", "地址", "地点", "位置", "address", "location",
 )  # fmt: skip
-DEFAULT_MIN_SCORE = 0.5
+# of two places that agree alike each scores 0.5: neither is to be written as the place
+DEFAULT_MIN_SCORE = 0.6
 
 
 @dataclass(frozen=True, slots=True)

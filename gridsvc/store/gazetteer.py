@@ -174,7 +174,8 @@ class GazetteerRepository(Repository):
         grams = name_grams(name)
         known = text("SELECT gram, places FROM gazetteer_grams WHERE gram = ANY(CAST(:grams AS text[]))")
         common = {row.gram: row.places for row in self.connection.execute(known, {"grams": grams})}
-        read, chosen = 0, []
+        read = 0
+        chosen: list[str] = []
         for gram in sorted(common, key=lambda g: (common[g], g))[:_MOST_GRAMS]:
             if len(chosen) >= _FEWEST_GRAMS and read + common[gram] > _MOST_READ:
                 break

@@ -5,7 +5,7 @@ FROM gazetteer_places a
 JOIN gazetteer_places b ON b.place_id = ANY(CAST(:second AS bigint[])) AND ST_DWithin(a.line, b.line, :reach)
 CROSS JOIN LATERAL (
   SELECT CASE WHEN ST_Intersects(a.line, b.line)
-    THEN ST_PointN(ST_Points(ST_Intersection(a.line, b.line)), 1)
+    THEN ST_GeometryN(ST_Points(ST_Intersection(a.line, b.line)), 1)
     ELSE ST_ClosestPoint(a.line, b.line) END AS point
 ) AS m
 WHERE a.place_id = ANY(CAST(:first AS bigint[])) AND a.place_id <> b.place_id AND m.point IS NOT NULL

@@ -37,7 +37,7 @@ def _pair(value: Any) -> Any:
 class GeocodeQuery(At):
     """An address."""
 
-    q: Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_TEXT)] = Field(
+    q: Annotated[Text, StringConstraints(max_length=LONGEST_TEXT, pattern=r"\S")] = Field(
         description="Address as text; full-width figures and Chinese numerals are understood.",
         examples=["江汉区中山大道一百二十号"],
     )
