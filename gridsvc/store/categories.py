@@ -13,6 +13,9 @@ from gridsvc.store.frames import plain_columns, read_frame
 from gridsvc.store.repository import Repository
 from gridsvc.store.tables import categories, category_editions, category_limits, networks
 
+# the class below has a method of this name
+_Codes = list[str]
+
 
 class CategoryRepository(Repository):
     """Reads of the catalogue that ``reference_data`` puts."""
@@ -58,6 +61,16 @@ class CategoryRepository(Repository):
             categories.c.edition == edition, categories.c.code == func.any(wanted)
         )
         return set(self.connection.scalars(statement))
+
+    def same_class(self, edition: str, code: str) -> _Codes:
+        """Return ``code`` and the codes that other editions have for the same class, by code; a code names its edition by its length."""
+        c = categories.c
+        successor = select(c.successor_code).where(c.edition == edition, c.code == code).scalar_subquery()
+        newest = func.coalesce(successor, code)
+        statement = (
+            select(c.code).where((c.code == newest) | (c.successor_code == newest) | (c.code == code)).distinct()
+        )
+        return sorted(self.connection.scalars(statement.where(c.kind == "component")))
 
     def limits(self, edition: str, code: str) -> pd.DataFrame:
         """Return the handling limits of a class, by condition."""

@@ -12,6 +12,7 @@ import pandas as pd
 from sqlalchemy import Float, Select, String, func, select, text
 
 from gridsvc.store.communities import derive_communities
+from gridsvc.store.components import derive_component_divisions
 from gridsvc.store.frames import in_force, plain_columns, read_frame, wkb
 from gridsvc.store.puts import put_dated
 from gridsvc.store.repository import Repository
@@ -44,6 +45,7 @@ class DivisionRepository(Repository):
         if inserted and (frame["level"] == "community").any():
             for placed in (residences, facilities):
                 derive_communities(self.connection, placed, valid_from)
+            derive_component_divisions(self.connection, valid_from)
         return inserted, unchanged
 
     def _select(self, at: datetime | None, with_geometry: bool, prefix: str = "") -> Select:

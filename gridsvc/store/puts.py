@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Table, text
 from gridsvc.store.bulk import columns_of, staged
 from gridsvc.store.repository import refuse_repeats
 
-# where a row came from does not make it another row
-_NOT_COMPARED = {"source", "original_datum"}
+# where a row came from, and who said so, does not make it another row
+_NOT_COMPARED = {"source", "original_datum", "original_x", "original_y", "changed_by", "change_note"}
 
 
 def _same(names: list[str], key: list[str], new: str = "s") -> str:

@@ -15,6 +15,7 @@ from gridsvc.store.case_moves import CaseMoveRepository
 from gridsvc.store.cases import CaseRepository
 from gridsvc.store.categories import CategoryRepository
 from gridsvc.store.circles import CircleRunRepository, WalkNetworkRepository
+from gridsvc.store.components import ComponentRepository
 from gridsvc.store.division_runs import DivisionRunRepository
 from gridsvc.store.divisions import DivisionRepository
 from gridsvc.store.facilities import FacilityRepository
@@ -195,6 +196,11 @@ class UnitOfWork:
     def facilities(self) -> FacilityRepository:
         """Service facilities."""
         return FacilityRepository(self.connection, self.scope)
+
+    @cached_property
+    def components(self) -> ComponentRepository:
+        """The register of components."""
+        return ComponentRepository(self.connection, self.scope)
 
     @cached_property
     def residences(self) -> ResidenceRepository:

@@ -17,6 +17,7 @@ from gridsvc.store.tables.cases import (
 )
 from gridsvc.store.tables.categories import categories, category_editions, category_limits
 from gridsvc.store.tables.circles import circle_runs, residence_times, walk_edges, walk_networks
+from gridsvc.store.tables.components import component_serials, components
 from gridsvc.store.tables.division_runs import division_run_parts, division_runs
 from gridsvc.store.tables.divisions import divisions
 from gridsvc.store.tables.facilities import facilities, facility_kinds
@@ -49,6 +50,8 @@ __all__ = [
     "category_editions",
     "category_limits",
     "circle_runs",
+    "component_serials",
+    "components",
     "division_run_parts",
     "division_runs",
     "divisions",
