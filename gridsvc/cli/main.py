@@ -14,6 +14,7 @@ from gridsvc.errors import GridsvcError, ImportRefusedError
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "db": ("gridsvc.cli.database", "db", "Create, upgrade, back up and open the database."),
     "import": ("gridsvc.cli.importing", "import_group", "Bring files in: divisions, streets, residences, reports ..."),
+    "export": ("gridsvc.cli.exporting", "export_group", "Write what is stored into files: components."),
     "synth": ("gridsvc.cli.synth", "synth", "Make a realistic town, or complete a real one."),
     "divide": ("gridsvc.cli.dividing", "divide", "Divide communities into unit grids and governance grids."),
     "redraw": ("gridsvc.cli.redraws", "redraw", "Draft, check, approve and discard changes of grids."),

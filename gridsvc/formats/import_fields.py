@@ -122,6 +122,24 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field("datum", "text", ("坐标系", "坐标系统")),
         Field("accuracy_m", "number", ("accuracy", "定位精度", "精度")),
     ),
+    "components": (
+        Field("component_id", "text", ("glbjbsm", "objid", "code", "编码", "部件编码", "部件标识码", "管理部件标识码")),
+        Field("edition", "text", ("版本", "目录版本")),
+        Field("category_code", "text", ("category", "小类代码", "部件小类代码", "类别代码", "类别编码")),
+        Field("name", "text", ("glbjmc", "objname", "部件名称", "管理部件名称", *_NAME)),
+        Field("state", "text", ("glbjzt", "objstate", "状态", "部件状态", "管理部件状态")),
+        Field("department_code", "text", ("zgbmdm", "deptcode1", "主管部门代码")),
+        Field("department_name", "text", ("zgbmmc", "deptname1", "主管部门", "主管部门名称")),
+        Field("owner_code", "text", ("qsdwdm", "deptcode2", "权属单位代码")),
+        Field("owner_name", "text", ("qsdwmc", "deptname2", "权属单位", "权属单位名称")),
+        Field("maintainer_code", "text", ("yhdwdm", "deptcode3", "养护单位代码")),
+        Field("maintainer_name", "text", ("yhdwmc", "deptname3", "养护单位", "养护单位名称")),
+        Field("began_on", "text", ("csrq", "ordate", "初始日期")),
+        Field("data_source", "text", ("sjly", "datasource", "数据来源")),
+        Field("accuracy_class", "text", ("精度等级", "定位精度等级")),
+        Field("note", "text", ("bz", "备注")),
+        Field("datum", "text", ("坐标系", "坐标系统")),
+    ),
 }  # fmt: skip
 
 # kinds whose rows may come without any position

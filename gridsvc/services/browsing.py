@@ -25,6 +25,7 @@ _KEYS = {
     "workers": "worker_code",
     "assignments": "key",
     "facilities": "facility_code",
+    "components": "component_id",
 }
 
 

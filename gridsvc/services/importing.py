@@ -35,6 +35,7 @@ from gridsvc.services.imports_basemap import (
     store_streets,
     store_water,
 )
+from gridsvc.services.imports_components import check_components, store_components
 from gridsvc.services.imports_divisions import check_divisions, store_divisions
 from gridsvc.services.imports_grids import GRID_KINDS, check_grids, store_grids
 from gridsvc.services.imports_osm import check_osm, store_osm
@@ -45,17 +46,17 @@ from gridsvc.store.unit_of_work import UnitOfWork
 
 KINDS = (
     "divisions", "streets", "residences", "facilities", "workers", "grids", "reports", "water", "barriers", "osm",
-    "addresses",
+    "addresses", "components",
 )  # fmt: skip
 _CHECK: dict[str, Callable[[Batch, UnitOfWork, ImportOptions], pd.DataFrame]] = {
     "divisions": check_divisions, "streets": check_streets, "water": check_water, "barriers": check_barriers,
     "residences": check_residences, "facilities": check_facilities, "workers": check_workers, "grids": check_grids,
-    "reports": check_reports, "addresses": check_addresses,
+    "reports": check_reports, "addresses": check_addresses, "components": check_components,
 }  # fmt: skip
 _STORE: dict[str, Callable[[UnitOfWork, pd.DataFrame, ImportOptions], tuple[Any, ...]]] = {
     "divisions": store_divisions, "streets": store_streets, "water": store_water, "barriers": store_barriers,
     "residences": store_residences, "facilities": store_facilities, "workers": store_workers, "grids": store_grids,
-    "reports": store_reports, "addresses": store_addresses,
+    "reports": store_reports, "addresses": store_addresses, "components": store_components,
 }  # fmt: skip
 _DEFAULT_NETWORK = "security"
 
@@ -128,7 +129,7 @@ def import_file(
         One of `KINDS`.
     datum
         Datum of the coordinates: wgs84, cgcs2000, gcj02, bd09, EPSG:n, or ``file`` for "as the file says". A ``datum`` column of reports
-        counts first. May be None only when no row has a position (names and codes of divisions). OSM is always wgs84.
+        and components counts first. May be None only when no row has a position (names and codes of divisions). OSM is always wgs84.
     valid_from
         Instant (aware) from which dated rows hold; rows are checked against the divisions of that instant.
     mapping
@@ -295,6 +296,10 @@ def _storable(frame: pd.DataFrame, batch: Batch, original: np.ndarray) -> geopan
         frame["original_lon"], frame["original_lat"] = shapely.get_x(original), shapely.get_y(original)
     else:
         frame["source"] = batch.source
+    if batch.kind == "components":
+        # in whatever system they came, metres included; a multipoint of one point has no x of its own
+        points = shapely.centroid(original)
+        frame["original_x"], frame["original_y"] = shapely.get_x(points), shapely.get_y(points)
     return geopandas.GeoDataFrame(frame, geometry=shapes, crs="EPSG:4490")[batch.good].reset_index(drop=True)
 
 

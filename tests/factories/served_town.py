@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import pandas as pd
+from factories import registers
 from factories import stored_town as town
 
 from gridsvc.settings import read_settings
@@ -26,6 +27,7 @@ def put_town(uow) -> None:
     uow.streets.put_frame(town.street_frame())
     uow.residences.put_frame(town.residence_frame())
     uow.facilities.put_frame(town.facility_frame(), town.START)
+    uow.components.put_frame(registers.component_frame(3, category=registers.BIN), town.START)
 
 
 def assignment_frame() -> pd.DataFrame:
