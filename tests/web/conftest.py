@@ -46,6 +46,7 @@ def still_clock(monkeypatch):
     """The web room's clock, standing at NOW."""
     from gridsvc.web.api import (
         circle,
+        components,
         divisions,
         facilities,
         geocode,
@@ -63,8 +64,8 @@ def still_clock(monkeypatch):
     from gridsvc.web.tiles import vector_tiles
 
     for module in (
-        callers, circle, divisions, facilities, geocode, grids, locate, photos, quality, redraw_edits, redraws, reports, uploads, workforce,
-        vector_tiles,
+        callers, circle, components, divisions, facilities, geocode, grids, locate, photos, quality, redraw_edits, redraws, reports, uploads,
+        workforce, vector_tiles,
         command_centre,
     ):  # fmt: skip
         monkeypatch.setattr(module, "now", lambda: NOW)

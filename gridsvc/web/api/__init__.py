@@ -2,6 +2,7 @@
 
 from gridsvc.web.api import (
     circle,
+    components,
     divisions,
     facilities,
     geocode,
@@ -30,6 +31,7 @@ BLUEPRINTS = [
     (quality.quality, quality.endpoints),
     (workforce.workforce, workforce.endpoints),
     (facilities.facilities, facilities.endpoints),
+    (components.components, components.endpoints),
     (circle.circle, circle.endpoints),
     (reference.reference, reference.endpoints),
 ]

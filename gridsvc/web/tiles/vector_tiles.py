@@ -49,7 +49,7 @@ def get_tile(layer: str, z: int, x: int, y: int, query: TileQuery) -> Response:
     """Return one tile of one layer, in Web Mercator, XYZ numbering.
 
     Layers: districts, street_offices, communities, grids_urban, grids_social, grids_security, grids_unified, streets,
-    water, residences, facilities, reports, workers (at a point inside their grid, never at home).
+    water, residences, facilities, components, reports, workers (at a point inside their grid, never at home).
     """
     with open_uow() as uow:
         tile = render_tile(uow, layer, z, x, y, at=query.at or now(), since=query.since)
