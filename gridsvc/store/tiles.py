@@ -47,7 +47,7 @@ LAYERS: dict[str, TileLayer] = {
     "water": TileLayer("tiles_water", 6, 12, dated=False),
     "residences": TileLayer("tiles_residences", 13, 16, dated=False),
     "facilities": TileLayer("tiles_facilities", 11, 14),
-    "components": TileLayer("tiles_components", 15, 17),
+    "components": TileLayer("tiles_components", 14, 16),
     "reports": TileLayer("tiles_reports", 6, 14),
     "workers": TileLayer("tiles_workers", 11, 14),
 }
