@@ -9,7 +9,7 @@ from geoalchemy2 import Geometry
 from sqlalchemy.dialects import postgresql
 
 revision = "0022_components"
-down_revision = "0018_dedicated_grids"
+down_revision = "0021_gazetteer"
 branch_labels = None
 depends_on = None
 
