@@ -18,6 +18,7 @@ from gridsvc.store.circles import CircleRunRepository, WalkNetworkRepository
 from gridsvc.store.components import ComponentRepository
 from gridsvc.store.division_runs import DivisionRunRepository
 from gridsvc.store.divisions import DivisionRepository
+from gridsvc.store.events import EventRepository
 from gridsvc.store.facilities import FacilityRepository
 from gridsvc.store.gazetteer import GazetteerRepository
 from gridsvc.store.grids import GridRepository
@@ -236,6 +237,11 @@ class UnitOfWork:
     def circle_runs(self) -> CircleRunRepository:
         """Results of service-circle runs."""
         return CircleRunRepository(self.connection, self.scope)
+
+    @cached_property
+    def events(self) -> EventRepository:
+        """What happened, for those who follow along."""
+        return EventRepository(self.connection, self.scope)
 
     @cached_property
     def imports(self) -> ImportRepository:

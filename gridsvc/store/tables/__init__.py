@@ -20,6 +20,7 @@ from gridsvc.store.tables.circles import circle_runs, residence_times, walk_edge
 from gridsvc.store.tables.components import component_serials, components
 from gridsvc.store.tables.division_runs import division_run_parts, division_runs
 from gridsvc.store.tables.divisions import divisions
+from gridsvc.store.tables.events import event_counter, events, events_unnumbered
 from gridsvc.store.tables.facilities import facilities, facility_kinds
 from gridsvc.store.tables.gazetteer import (
     addresses,
@@ -55,6 +56,9 @@ __all__ = [
     "division_run_parts",
     "division_runs",
     "divisions",
+    "event_counter",
+    "events",
+    "events_unnumbered",
     "facilities",
     "facility_kinds",
     "gazetteer_builds",
