@@ -9,7 +9,7 @@ import secrets
 import signal
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gridsvc.settings import Settings, read_settings
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session, sessionmaker
 
+    from gridsvc.services.event_stream import EventHub
     from gridsvc.store.embedded import EmbeddedPostgres
     from gridsvc.store.photo_files import PhotoFiles
     from gridsvc.store.unit_of_work import UnitOfWork
@@ -25,10 +26,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """A connected gridsvc: its settings and the engine of its database."""
+    """A connected gridsvc: its settings, the engine of its database, and the hub of live events (not started)."""
 
     settings: Settings
     engine: Engine
+    events: EventHub = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        from gridsvc.services.event_stream import EventHub
+        from gridsvc.store.events import listening
+
+        hub = EventHub(
+            self.unit_of_work,
+            lambda: listening(self.engine),
+            kept=self.settings.events_kept,
+            streams=self.settings.streams,
+        )
+        object.__setattr__(self, "events", hub)
 
     def unit_of_work(self, scope: str = "") -> UnitOfWork:
         """Return a new unit of work, cut to the divisions whose code begins with ``scope`` ("" = all)."""

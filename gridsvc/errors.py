@@ -150,6 +150,18 @@ class TooManyRequestsError(GridsvcError):
     code = "too-many-requests"
 
 
+class EventsGoneError(GridsvcError):
+    """Events to resume from that are kept no more."""
+
+    code = "events-gone"
+
+
+class StreamsFullError(GridsvcError):
+    """As many live streams are open as the server holds."""
+
+    code = "streams-full"
+
+
 class FileUnreadableError(GridsvcError):
     """A file that is missing, empty, of an unknown format, or in another encoding than declared."""
 

@@ -40,6 +40,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("GRIDSVC_HOST", "127.0.0.1", "", "Address the web server listens on."),
     Setting("GRIDSVC_PORT", "8000", "", "Port the web server listens on."),
     Setting("GRIDSVC_WORKERS", "2", "processes", "Web server processes."),
+    Setting("GRIDSVC_STREAMS", "32", "streams", "Live streams of events that one server process holds open at once."),
+    Setting(
+        "GRIDSVC_EVENTS_KEPT", "1000000", "events", "Events kept for streams that resume; older ones are forgotten."
+    ),
     Setting(
         "GRIDSVC_ANONYMOUS",
         "auto",
@@ -63,6 +67,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("GRIDSVC_TIMEZONE", "Asia/Shanghai", "", "Time zone of calendars and of times shown."),
     Setting("GRIDSVC_LOG_LEVEL", "INFO", "", "DEBUG, INFO, WARNING or ERROR."),
     Setting("GRIDSVC_SECRET_KEY", "", "", "Key that signs session cookies; made and kept in GRIDSVC_VAR when empty."),
+    Setting("GRIDSVC_TOKEN", "", "", "Token that `gridsvc post` signs in with at the server it posts to."),
     Setting(
         "GRIDSVC_PHOTOS",
         "",
@@ -104,6 +109,8 @@ class Settings:
     host: str
     port: int
     workers: int
+    streams: int
+    events_kept: int
     anonymous: bool
     max_body_bytes: int
     max_batch_bytes: int
@@ -120,6 +127,7 @@ class Settings:
     photo_exif: str
     photo_reuse_bits: int
     upload_hours: int
+    token: str
     real_data_dir: Path | None
 
 
@@ -187,6 +195,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         host=host,
         port=_whole_number("GRIDSVC_PORT", text["GRIDSVC_PORT"], 0, 65535),
         workers=_whole_number("GRIDSVC_WORKERS", text["GRIDSVC_WORKERS"], 1, 64),
+        streams=_whole_number("GRIDSVC_STREAMS", text["GRIDSVC_STREAMS"], 1, 500),
+        events_kept=_whole_number("GRIDSVC_EVENTS_KEPT", text["GRIDSVC_EVENTS_KEPT"], 1000, 1_000_000_000),
         anonymous=anonymous == "on" or (anonymous == "auto" and host in ("127.0.0.1", "localhost", "::1")),
         max_body_bytes=_whole_number("GRIDSVC_MAX_BODY_BYTES", text["GRIDSVC_MAX_BODY_BYTES"], 1024, 1 << 30),
         max_batch_bytes=_whole_number("GRIDSVC_MAX_BATCH_BYTES", text["GRIDSVC_MAX_BATCH_BYTES"], 1024, 1 << 30),
@@ -207,5 +217,6 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         photo_exif=_one_of("GRIDSVC_PHOTO_EXIF", text["GRIDSVC_PHOTO_EXIF"], ("drop", "time", "time-and-position")),
         photo_reuse_bits=_whole_number("GRIDSVC_PHOTO_REUSE_BITS", text["GRIDSVC_PHOTO_REUSE_BITS"], 0, 7),
         upload_hours=_whole_number("GRIDSVC_UPLOAD_HOURS", text["GRIDSVC_UPLOAD_HOURS"], 1, 24 * 365),
+        token=text["GRIDSVC_TOKEN"],
         real_data_dir=_real_data_dir(text["GRIDSVC_REAL_DATA"]),
     )

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from gridsvc.errors import GridsvcError
+from gridsvc.services.event_stream import announce_redraw
 from gridsvc.services.merging import UNIFIED, merge
 from gridsvc.services.moving_cases import move_open_cases
 from gridsvc.services.redraw_force import InForce, put_redraw_in_force
@@ -121,6 +122,7 @@ def _follow(uow: UnitOfWork, redraw: dict[str, Any], now: datetime, actor: str, 
     moved = move_open_cases(uow, redraw_id, communities, redraw["networks"], at=at)
     inherited, found, unstaffed = _staff(uow, ground, at)
     effects = Effects(redraw_id, at, moved, located, inherited, found, unstaffed, merged)
+    announce_redraw(uow, redraw_id)
     _record(uow, effects, now, actor)
     return effects
 

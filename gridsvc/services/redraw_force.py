@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from gridsvc.services.event_stream import announce_redraw
 from gridsvc.services.redraw_ground import lineage_frame, read_ground
 from gridsvc.services.shared_borders import share_borders
 from gridsvc.store.unit_of_work import UnitOfWork
@@ -54,4 +55,6 @@ def put_redraw_in_force(
     )
     uow.lineage.put(redraw_id, lineage_frame(ground.lineage))
     renewed = uow.grids.put_vertices(neighbours, at=at, redraw_id=redraw_id)
+    if not has_effects:
+        announce_redraw(uow, redraw_id)
     return InForce(retired, inserted, unchanged, renewed)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
+from gridsvc.services.event_stream import EventHub
 from gridsvc.services.photos import photo_rules
 from gridsvc.services.readiness import UnitOfWorkMaker
 from gridsvc.settings import Settings
@@ -41,6 +42,10 @@ class AppServices(Protocol):
     @property
     def photo_files(self) -> PhotoFiles:
         """Where photos are kept."""
+
+    @property
+    def events(self) -> EventHub:
+        """What live streams read from."""
 
 
 def make_rate_limit(settings: Settings) -> RateLimit:

@@ -44,6 +44,8 @@ STATUS: dict[type[refusals.GridsvcError], int] = {
     refusals.UnauthenticatedError: 401,
     refusals.RequestInvalidError: 422,
     refusals.TooManyRequestsError: 429,
+    refusals.EventsGoneError: 410,
+    refusals.StreamsFullError: 503,
     refusals.FileUnreadableError: 422,
     refusals.ImportRefusedError: 422,
     refusals.PhotoTypeError: 415,

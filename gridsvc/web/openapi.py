@@ -23,7 +23,7 @@ _REASONS = {
     403: "The role or scope does not allow this.",
     404: "Not there, at that instant, in that scope.",
     409: "Contradicts what is stored.",
-    410: "Was there, and is over.",
+    410: "Was there, and is kept no more.",
     412: "The protocol version is missing or another.",
     413: "The body is larger than the server takes.",
     415: "The body is of another kind than is taken here, or compressed otherwise than with gzip.",

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.workers.gthread import ThreadWorker
 
 from gridsvc.bootstrap import connect_app, embedded_server, open_app, secret_key
 from gridsvc.errors import ConflictError, GridsvcError, SettingError
@@ -26,11 +27,22 @@ from gridsvc.web.upload_clearing import start_clearing_uploads
 
 logger = logging.getLogger(__name__)
 
-THREADS = 8  # per worker; most requests wait for the database
+THREADS = 8  # per worker, beside those that live streams hold; most requests wait for the database
 WATCH_S = 1.0  # how often the master looks whether the database is alive
 STATEMENT_TIMEOUT_S = 30.0
 REQUEST_TIMEOUT_S = 60
 GRACE_S = 20  # how long running requests may take to finish after SIGTERM
+
+
+class Worker(ThreadWorker):
+    """A worker whose live streams end at once when it shall end; it would wait for them otherwise."""
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Begin to end, in order."""
+        hub = self.wsgi.extensions["gridsvc"].events if self.wsgi is not None else None
+        if hub is not None:
+            hub.close()
+        super().handle_exit(sig, frame)
 
 
 class GridsvcServer(BaseApplication):
@@ -81,6 +93,7 @@ def _build(settings: Settings, url: str, rate_limit: RateLimit) -> Any:
     app = connect_app(settings, url, statement_timeout_s=STATEMENT_TIMEOUT_S, pool_size=THREADS)
     start_settling(app)
     start_clearing_uploads(app)
+    app.events.start()
     # one key for all workers, kept across restarts: sessions survive both
     return create_app(app, dataclasses.replace(settings, secret_key=secret_key(settings)), rate_limit)
 
@@ -90,8 +103,9 @@ def _options(settings: Settings, listener: socket.socket) -> dict[str, Any]:
     return {
         "bind": f"fd://{listener.detach()}",  # gunicorn closes it
         "workers": settings.workers,
-        "worker_class": "gthread",
-        "threads": THREADS,
+        "worker_class": Worker,
+        # a stream holds a thread while it lasts; however many there are, THREADS are left for everything else
+        "threads": THREADS + settings.streams,
         "timeout": REQUEST_TIMEOUT_S,
         "graceful_timeout": GRACE_S,
         "keepalive": 5,

@@ -8,7 +8,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0023_events"
-down_revision = "0018_dedicated_grids"
+down_revision = "0022_components"
 branch_labels = None
 depends_on = None
 

@@ -8,7 +8,7 @@ from alembic import op
 from gridsvc.store.sql_files import sql_text
 
 revision = "0024_grid_version"
-down_revision = "0022_components"
+down_revision = "0023_events"
 branch_labels = None
 depends_on = None
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 from factories import registers
 from factories import stored_town as town
 
+from gridsvc.services.event_stream import EventHub
 from gridsvc.settings import read_settings
 
 # network -> (kind, grids in a community)
@@ -47,10 +48,14 @@ def assignment_frame() -> pd.DataFrame:
 
 @dataclass
 class Services:
-    """What create_app needs, over units of work of the test's own."""
+    """What create_app needs, over units of work of the test's own; live events without a thread."""
 
     unit_of_work: object
     photo_files: object = None
+    events: EventHub = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.events = EventHub(self.unit_of_work, None, kept=1000, streams=4)
 
 
 def settings(**changes):

@@ -11,6 +11,7 @@ import pytest
 from gridsvc import errors
 from gridsvc.resources import content_dir
 from gridsvc.services.tiles import LAYER_NAMES
+from gridsvc.store.events import KINDS
 from gridsvc.web.errors import STATUS
 
 PAGE = (content_dir("migrations").parent / "docs" / "api.md").read_text(encoding="utf-8")
@@ -27,6 +28,15 @@ def test_every_code_is_listed_with_its_status():
 
 def test_every_tile_layer_is_listed():
     assert [layer for layer in LAYER_NAMES if f"`{layer}`" not in PAGE] == []
+
+
+def test_every_kind_of_event_is_listed_with_what_it_tells():
+    rows = dict(re.findall(r"^\| `([a-z]+\.[a-z_]+)` \| [^|]* \| (.*) \|$", PAGE, re.M))
+    grids = {"urban_grid", "security_grid", "unified_grid"}  # as social_grid
+
+    assert {kind: set(re.findall(r"`(\w+)`", told)) for kind, told in rows.items()} == {
+        kind: fields - grids for kind, fields in KINDS.items()
+    }
 
 
 @pytest.mark.postgis

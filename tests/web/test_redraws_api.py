@@ -104,6 +104,27 @@ def test_an_approved_redraw_shows_everywhere_at_once_and_the_past_answers_as_bef
     }
 
 
+def test_an_approved_redraw_is_told_live_with_the_cases_it_moved(town_client, people, merged):
+    redraw_id, _ = merged
+
+    def told(since):
+        answer = town_client.get(f"/api/v1/stream?for_s=0&since={since}", headers=people["viewer"])
+        lines = [line.removeprefix("data: ") for line in answer.text.splitlines() if line.startswith("data: ")]
+        *events, end = [json.loads(line) for line in lines]
+        return events, end["resume_after"]
+
+    _, seen = told(0)
+    post(town_client, f"/{redraw_id}:approve", people["manager"])
+    events, _ = told(seen)
+
+    in_force = [e for e in events if e["kind"] == "redraw.in_force" and e["subject"] == redraw_id]
+    moved = [e for e in events if e["kind"] == "case.moved" and e["payload"]["to_grid"] == FRESH]
+    assert [e["division_code"] for e in in_force] == [HERE]
+    assert "social" in in_force[0]["payload"]["networks"]
+    assert len({e["subject"] for e in moved if e["payload"]["network"] == "social"}) == 4
+    assert {e["division_code"] for e in moved} == {HERE}
+
+
 def codes_on_tile(client, people, place, at=""):
     """Return the codes of the governance grids drawn on the tile of a place."""
     zoom = 14

@@ -14,6 +14,7 @@ from gridsvc.web.api import (
     redraws,
     reference,
     reports,
+    stream,
     uploads,
     workforce,
 )
@@ -34,4 +35,5 @@ BLUEPRINTS = [
     (components.components, components.endpoints),
     (circle.circle, circle.endpoints),
     (reference.reference, reference.endpoints),
+    (stream.stream, stream.endpoints),
 ]
