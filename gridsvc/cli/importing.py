@@ -57,7 +57,7 @@ def import_group() -> None:
     """
 
 
-def _mapping(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+def option_mapping(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     mapping = {}
     for value in values:
         header, sign, name = value.partition("=")
@@ -73,7 +73,7 @@ _OPTIONS = (
         "--map",
         "mapping",
         multiple=True,
-        callback=_mapping,
+        callback=option_mapping,
         metavar="HEADER=FIELD",
         help="Take a column for a field; repeatable.",
     ),

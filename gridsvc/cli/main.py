@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "relocate": ("gridsvc.cli.relocating", "relocate", "Give stored reports the grids of their place and time."),
     "geocode": ("gridsvc.cli.geocoding", "geocode_command", "Find the place of an address, or those of a file."),
     "gazetteer": ("gridsvc.cli.geocoding", "gazetteer", "Build what addresses are found in."),
+    "post": ("gridsvc.cli.posting", "post", "Post the reports of a file to a server."),
     "circle": ("gridsvc.cli.circle", "circle", "Walking network, service circle, coverage."),
     "map": ("gridsvc.cli.mapping", "map_group", "Write maps as self-contained files."),
     "photos": ("gridsvc.cli.photos", "photos", "Tidy up the photos of reports."),

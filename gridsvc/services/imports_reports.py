@@ -37,18 +37,11 @@ def check_reports(batch: Batch, uow: UnitOfWork, options: ImportOptions) -> pd.D
     """Return the rows as columns of the table ``reports``, district and community filled in."""
     ids = _report_ids(batch)
     require_geometry(batch, "point", ids)
-    times = _times(batch, options.timezone)
+    times = report_times(batch, options.timezone)
     editions = batch.text("edition", uow.categories.edition_default())
     categories = batch.text("category_code")
     networks = _check_categories(batch, uow, editions, categories)
-    sources = np.array([_SOURCES.get(value, value) for value in batch.text("source", "import")], dtype=object)
-    refuse_unknown(
-        batch,
-        "source",
-        sources,
-        set(_SOURCES.values()),
-        "one of field_app, hotline, sensor, video, department, media, import",
-    )
+    sources = report_sources(batch, "import")
     accuracy = batch.number("accuracy_m")
     batch.refuse(accuracy < 0, "accuracy_m", "is negative", accuracy)
     projected = batch.good & np.array([name.startswith("EPSG:") for name in batch.original_datum], dtype=bool)
@@ -93,7 +86,21 @@ def _report_ids(batch: Batch) -> np.ndarray:
     return ids
 
 
-def _times(batch: Batch, timezone: str | None) -> pd.Series:
+def report_sources(batch: Batch, default: str) -> np.ndarray:
+    """Return the source of each row under our names, ``default`` where none is stated; unknown ones become faults."""
+    sources = np.array([_SOURCES.get(value, value) for value in batch.text("source", default)], dtype=object)
+    refuse_unknown(
+        batch,
+        "source",
+        sources,
+        set(_SOURCES.values()),
+        "one of field_app, hotline, sensor, video, department, media, import",
+    )
+    return sources
+
+
+def report_times(batch: Batch, timezone: str | None) -> pd.Series:
+    """Return when each row was reported, in UTC; times without offset are faults unless ``timezone`` names their zone."""
     texts = batch.text("reported_at")
     aware = np.array([bool(_OFFSET.search(text)) for text in texts], dtype=bool)
     naive = (texts != "") & ~aware

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "gridsvc"
 
 DOMAIN = {"geo", "division", "networks", "workforce", "cases", "circle", "synth"}
-TOP_MODULES = {"errors", "progress", "settings", "resources", "log", "bootstrap"}
+TOP_MODULES = {"errors", "progress", "settings", "resources", "log", "bootstrap", "client"}
 DATABASE = {"sqlalchemy", "geoalchemy2", "psycopg", "alembic"}
 WEB = {"flask", "apiflask", "flask_babel", "werkzeug", "jinja2", "gunicorn"}
 PROCESS = {"os", "subprocess", "socket", "sqlite3", "urllib", "http"}
@@ -27,13 +27,15 @@ ALLOWED: dict[str, set[str]] = {
     "web": DOMAIN | {"errors", "progress", "resources", "settings", "log", "services", "maps", "bootstrap"},
     "jobs": DOMAIN | {"errors", "progress", "resources", "settings", "log", "services", "maps", "bootstrap", "formats"},
     "cli": DOMAIN
-    | {"errors", "progress", "resources", "settings", "log", "services", "maps", "bootstrap", "formats", "jobs", "web"},
+    | {"errors", "progress", "resources", "settings", "log", "services", "maps", "bootstrap", "formats", "jobs", "web"}
+    | {"client"},
     "bootstrap": {"errors", "settings", "resources", "progress", "log", "store", "services"},
     "settings": {"errors", "resources"},
     "errors": set(),
     "progress": set(),
     "resources": set(),
     "log": set(),
+    "client": set(),
 }
 # room -> libraries from outside the standard library it may import; a room not here: anything but FORBIDDEN_LIBRARIES
 DOMAIN_LIBRARIES = {"numpy", "scipy", "numba", "shapely", "pyproj", "pymetis", "contourpy", "ortools", "highspy"}
@@ -132,6 +134,14 @@ def test_a_wrong_import_is_noticed(room: str, source: str, tmp_path: Path, monke
     path.write_text(source)
 
     assert wrong_imports(path, room)
+
+
+def test_the_client_can_be_copied_alone():
+    import sys
+
+    wrong = [name for _, name in imported(PACKAGE / "client.py") if name.split(".")[0] not in sys.stdlib_module_names]
+
+    assert not wrong
 
 
 def test_the_domain_does_not_read_the_clock():
