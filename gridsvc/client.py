@@ -330,6 +330,7 @@ class Client:
     def _open(self, timeout_s: float) -> http.client.HTTPConnection:
         kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
         connection = kind(self._parts.hostname or "", self._parts.port, timeout=timeout_s)
+        connection.response_class = _WholeHead
         connection.connect()
         if connection.sock is not None:
             connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -415,6 +416,32 @@ class Client:
             self._sleep(FIRST_WAIT_S * self._dice.random())
             offset = int(self.call("HEAD", place, headers=tus).headers["upload-offset"])
         return self.call("GET", place).json()["photo"]
+
+
+class _WholeHead(http.client.HTTPResponse):
+    """An answer whose head came whole; http.client takes one that was cut off for one with fewer headers."""
+
+    def begin(self) -> None:
+        """Read the status line and the headers, or raise IncompleteRead."""
+        lines = self.fp = _Lines(self.fp)
+        super().begin()
+        if lines.last not in (b"\r\n", b"\n"):
+            raise http.client.IncompleteRead(b"")
+
+
+class _Lines:
+    """A file that remembers the last line that was read from it."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.last = b""
+
+    def readline(self, *limit: int) -> bytes:
+        self.last = self._file.readline(*limit)
+        return self.last
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 class _Waits:
