@@ -35,10 +35,13 @@ def town_url(clean_database):
         uow.reports.add_frame(town.report_frame(count=40))
         uow.commit()
     settings = served_town.settings(database_url=clean_database)
-    server = make_server("127.0.0.1", 0, create_app(App(settings, engine), settings), threaded=True)
+    app = App(settings, engine)
+    app.events.start()
+    server = make_server("127.0.0.1", 0, create_app(app, settings), threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.port}"
+    app.events.close()
     server.shutdown()
     thread.join()
     server.server_close()
@@ -131,6 +134,30 @@ def test_a_window_of_time_cuts_the_reports_of_list_and_map(visit):
     visit.wait("document.querySelector('.figure:last-child b').textContent === '0'")
 
     assert visit.complaints == []
+
+
+def test_a_new_report_appears_without_loading_the_page_again(visit, clean_database):
+    page = visit.page
+    page.evaluate("window.notLoadedAgain = true")
+    visit.wait("document.getElementById('live').classList.contains('is-live')")
+    engine = make_engine(clean_database)
+    with UnitOfWork(engine) as uow:
+        uow.reports.add(town.report_row(), bytes(32))
+        uow.events.add("report.received", town.COMMUNITIES[0], "a report", {})
+        uow.commit()
+    engine.dispose()
+    visit.wait("document.querySelector('.figure:last-child b').textContent === '41'")
+
+    assert page.evaluate("window.notLoadedAgain")
+    assert page.locator("#live").inner_text() == "实时"
+    assert visit.complaints == []
+
+
+def test_the_past_is_not_followed(visit, town_url):
+    visit.page.goto(f"{town_url}/?at=2026-06-01T00:00:00Z")
+    visit.wait(READY)
+
+    assert visit.page.locator("#live").is_hidden()
 
 
 def test_the_map_credits_the_files_imported(visit):

@@ -2,6 +2,7 @@
 
 import * as maplibre from "../vendor/maplibre-gl/maplibre-gl.mjs";
 import { FeatureCard } from "./feature_card.js";
+import { followEvents } from "./live_events.js";
 import { ShownLayers, showDensityKey, showLayerSwitch, showWalkKey } from "./layer_switch.js";
 import { NETWORK_LAYERS, buildStyle, densityColour, tileAddress } from "./map_style.js";
 import { startSearch } from "./place_search.js";
@@ -286,6 +287,26 @@ function startInstant() {
   });
 }
 
+// --- what happens meanwhile ----------------------------------------------------------------------
+
+/** Draw anew what events of these kinds changed; the server answers 304 for tiles that did not. */
+function drawAnew(kinds) {
+  const networks = kinds.has("redraw.in_force") ? NETWORK_LAYERS : [];
+  for (const id of ["reports", ...networks]) {
+    const layer = settings.map.layers.find((one) => one.id === id);
+    if (layer) map?.getSource(id)?.setTiles([tileAddress(settings, layer.tiles, id === "reports" ? settings.since : null)]);
+  }
+  loadDensity();
+  panel.refresh();
+}
+
+function tellLive(isLive) {
+  const mark = document.getElementById("live");
+  mark.hidden = false;
+  mark.classList.toggle("is-live", isLive);
+  mark.textContent = isLive ? texts.live : texts.notLive;
+}
+
 // --- beginning -----------------------------------------------------------------------------------
 
 const card = new FeatureCard(settings, { open: (network, code) => openGrid(network, code), close: () => draw("chosen", EMPTY) });
@@ -319,3 +340,5 @@ const whenDrawn = map ? new Promise((resolve) => map.once("load", resolve)) : Pr
 whenDrawn.then(loadCompliance);
 whenDrawn.then(loadDensity);
 panel.begin(settings.extent?.code ?? "");
+// the past does not change while one looks at it
+if (!settings.at) whenDrawn.then(() => followEvents(urls.api, { onChange: drawAnew, onLive: tellLive }));

@@ -53,6 +53,21 @@ export class SidePanel {
     return this.show(here, { fly: false });
   }
 
+  /** Count anew what is shown, without moving the map; the list of grids in a community stays, it holds no counts. */
+  async refresh() {
+    const here = this.trail.at(-1);
+    try {
+      const above = here && here.level === "community" ? here.code.slice(0, 9) : here?.code ?? "";
+      const rows = await this.children(above);
+      if (here !== this.trail.at(-1)) return;
+      if (here?.level === "community") return this.showFigures(here, rows.filter((row) => row.code === here.code));
+      this.showDivisions(rows);
+      this.showFigures(here, rows);
+    } catch {
+      // the next event counts again
+    }
+  }
+
   async children(code, signal) {
     const { at, since, urls } = this.settings;
     return (await ask(`${urls.api}/overview`, { division: code, at, since }, signal)).children;
