@@ -423,7 +423,8 @@ class _WholeHead(http.client.HTTPResponse):
 
     def begin(self) -> None:
         """Read the status line and the headers, or raise IncompleteRead."""
-        lines = self.fp = _Lines(self.fp)
+        lines: Any = _Lines(self.fp)
+        self.fp = lines
         super().begin()
         if lines.last not in (b"\r\n", b"\n"):
             raise http.client.IncompleteRead(b"")

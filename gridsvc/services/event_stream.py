@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 from gridsvc.errors import (
     DatabaseUnavailableError,
@@ -57,6 +58,26 @@ def announce_redraw(uow: UnitOfWork, redraw_id: str) -> None:
     uow.events.add_many(
         "redraw.in_force", [(code, str(redraw_id), payload) for code in sorted(redraw["community_codes"])]
     )
+
+
+def announce_photo(uow: UnitOfWork, report_id: str, photo: Mapping[str, Any]) -> None:
+    """Tell that a photo belongs to its report; nothing while the report has not come."""
+    payload = {"sha256": bytes(photo["sha256"]).hex(), "width": photo["width"], "height": photo["height"]}
+    _announce_of_report(uow, "photo.joined", report_id, payload)
+
+
+def announce_update(uow: UnitOfWork, report_id: str, update_id: str, occurred_at: datetime) -> None:
+    """Tell that more was told of a report; nothing while the report has not come."""
+    payload = {"update_id": update_id, "occurred_at": occurred_at.astimezone(UTC).isoformat()}
+    _announce_of_report(uow, "report.updated", report_id, payload)
+
+
+def _announce_of_report(uow: UnitOfWork, kind: str, report_id: str, payload: Mapping[str, Any]) -> None:
+    report = uow.reports.get(report_id)
+    # one that waits for the place of its address is nowhere yet
+    code = None if report is None else report["community_code"] or report["district_code"]
+    if code is not None:
+        uow.events.add(kind, code, report_id, payload)
 
 
 class EventHub:

@@ -24,6 +24,7 @@ from gridsvc.errors import (
 )
 from gridsvc.formats.photo_fingerprints import bands_of, keys_near
 from gridsvc.formats.photos import MEDIA_TYPE, CleanPhoto, clean_photo
+from gridsvc.services.event_stream import announce_photo
 from gridsvc.services.readiness import UnitOfWorkMaker
 from gridsvc.settings import Settings
 from gridsvc.store.photo_files import PhotoFiles, picture_name, thumbnail_name
@@ -234,7 +235,9 @@ def keep_photo(
         "received_from": sender.login,
         "received_at": received_at,
     }
-    return receipt_of(uow.photos.add(row), state_of(uow, report_id)), True
+    kept = uow.photos.add(row)
+    announce_photo(uow, str(report_id), kept)
+    return receipt_of(kept, state_of(uow, report_id)), True
 
 
 def _facts_of(clean: CleanPhoto, rules: PhotoRules) -> dict[str, Any]:

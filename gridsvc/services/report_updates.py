@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from gridsvc.errors import ConflictError, ForbiddenError
+from gridsvc.services.event_stream import announce_update
 from gridsvc.services.reporting import check_time
 from gridsvc.store.report_intake import Poster
 from gridsvc.store.unit_of_work import UnitOfWork
@@ -57,6 +58,8 @@ def submit_update(
         raise ForbiddenError(f"Report {report_id} is outside your area.", report_id=report_id)
     row = asdict(update) | {"posted_by": poster.login, "content_sha256": sha256, "received_at": received_at}
     created = uow.report_updates.add(row | {"update_id": str(update.update_id), "report_id": report_id})
+    if created and is_there:
+        announce_update(uow, report_id, str(update.update_id), update.occurred_at)
     uow.commit()
     if not created:
         received_at = _first_received_at(uow, update, sha256)

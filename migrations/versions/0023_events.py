@@ -7,6 +7,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from gridsvc.store.sql_files import sql_text
+
 revision = "0023_events"
 down_revision = "0022_components"
 branch_labels = None
@@ -51,6 +53,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("is_only", name=op.f("pk_event_counter")),
     )
     op.execute("INSERT INTO event_counter DEFAULT VALUES")
+    # intake tells of every report from now on
+    op.get_bind().exec_driver_sql(sql_text("take_reports"))
 
 
 def downgrade() -> None:

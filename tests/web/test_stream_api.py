@@ -183,3 +183,29 @@ def test_a_reader_that_takes_nothing_is_found_out(monkeypatch):
 
     assert not pace.is_taken()
     assert connection.shut
+
+
+def test_a_report_its_photo_and_an_update_are_told_without_who_posted_them(town_client):
+    from factories import served_town
+
+    body = served_town.report_body(reporter="张三", device="phone-7", description="路边有人晕倒")
+    receipt = town_client.post("/api/v1/reports", json=body).json
+    town_client.post("/api/v1/reports", json=body)  # a retry is no event
+    update = {
+        "update_id": "0e7b1d3c-58a9-4d0b-9a51-6a3c1b2f4d77",
+        "occurred_at": "2026-03-05T10:00:00+08:00",
+        "description": "已送医",
+    }
+    town_client.post(f"/api/v1/reports/{body['report_id']}/updates", json=update)
+    answer = read(town_client, since=0)
+
+    received, updated = (f["data"] for f in events(answer))
+    assert (received["kind"], received["subject"], received["division_code"]) == (
+        "report.received", body["report_id"], town.COMMUNITIES[0],
+    )  # fmt: skip
+    told = received["payload"]
+    assert told["case_code"] == receipt["case_code"]
+    assert {f"{network}_grid" for network in receipt["grids"]} <= set(told)
+    assert (told["lon"], told["lat"]) == (receipt["lon"], receipt["lat"])
+    assert (updated["kind"], updated["payload"]["update_id"]) == ("report.updated", update["update_id"])
+    assert not any(word in answer.text for word in ("张三", "phone-7", "晕倒", "送医"))

@@ -101,6 +101,20 @@ BEGIN
             community_code, urban_grid, social_grid, security_grid, unified_grid
         FROM report
         RETURNING report_id, case_code
+    ),
+    told AS (
+        -- what store/events.py lets "report.received" say; numbered after the commit, so nobody waits for it
+        INSERT INTO events_unnumbered (kind, division_code, subject, payload)
+        SELECT
+            'report.received', coalesce(community_code, district_code), report_id::text,
+            jsonb_build_object(
+                'case_code', case_code, 'occurred_at', reported_at, 'received_at', received_at, 'edition', edition,
+                'category_code', category_code, 'network', network, 'source', source,
+                'lon', ST_X(geom), 'lat', ST_Y(geom), 'urban_grid', urban_grid, 'social_grid', social_grid,
+                'security_grid', security_grid, 'unified_grid', unified_grid
+            )
+        FROM report JOIN opened USING (report_id)
+        ORDER BY report_no
     )
     SELECT
         item.place,
