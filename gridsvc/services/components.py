@@ -22,7 +22,7 @@ from gridsvc.geo.datums import STORAGE_DECIMALS, check_lonlat, convert, parse_da
 from gridsvc.progress import SILENT, Progress
 from gridsvc.services.browsing import list_page
 from gridsvc.services.locating import locate_arrays
-from gridsvc.services.reporting import get_report
+from gridsvc.services.report_reading import get_report
 from gridsvc.store.unit_of_work import UnitOfWork
 
 # clocks differ by minutes; a change from further ahead has a wrong date
