@@ -37,11 +37,11 @@ def obstacles(buildings: Geometries, boundary: shapely.Geometry, rules: Division
         strip = shapely.buffer(edge, 1.5 * rules.border_strip_m)
         shadows = shapely.intersection(shapely.buffer(shapes[near], 2 * rules.border_strip_m), strip)
         shapes[near] = shapely.union(shapes[near], shadows)
-    parts = shapely.get_parts(shapely.union_all(shapes))
+    parts = shapely.get_parts(shapely.disjoint_subset_union_all(shapes))
     if not shapely.get_num_interior_rings(parts).any():
         return parts
     # a courtyard is filled, with whatever stands in it
-    return shapely.get_parts(shapely.union_all(shapely.polygons(shapely.get_exterior_ring(parts))))
+    return shapely.get_parts(shapely.disjoint_subset_union_all(shapely.polygons(shapely.get_exterior_ring(parts))))
 
 
 def within_community(buildings: Geometries, boundary: shapely.Geometry) -> tuple[Geometries, np.ndarray, np.ndarray]:
