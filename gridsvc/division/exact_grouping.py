@@ -20,18 +20,15 @@ from functools import cache
 import numpy as np
 from scipy.optimize import linprog
 
+from gridsvc.division.annealed_groups import annealed_groups
 from gridsvc.division.atoms import Atoms
 from gridsvc.division.borders import Neighbours
 from gridsvc.division.communities import CommunityInput, DivisionRules, Floats, Integers
 from gridsvc.division.governance_grids import governance_grids
+from gridsvc.division.group_choice import cheapest_choice
+from gridsvc.division.group_costs import GroupCosts, Groups
+from gridsvc.division.group_search import GroupSearch
 from gridsvc.division.grouping import Task, group
-from gridsvc.division.priced_groups import (
-    GroupCosts,
-    Groups,
-    GroupSearch,
-    annealed_groups,
-    cheapest_choice,
-)
 from gridsvc.errors import GridsvcError
 
 MOST_ATOMS = 150
@@ -120,7 +117,7 @@ def solve_exactly(
 
     Notes
     -----
-    Cost: grows with the atoms open at a time (``priced_groups``); measured numbers in docs/decisions/0011-exact-division.md.
+    Cost: grows with the atoms open at a time (``group_search``); measured numbers in docs/decisions/0011-exact-division.md.
     """
     _check(task, count)
     _compile()

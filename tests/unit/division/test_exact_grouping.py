@@ -15,8 +15,10 @@ from gridsvc.division.borders import Neighbours
 from gridsvc.division.communities import DivisionRules
 from gridsvc.division.exact_grouping import MOST_ATOMS, exact_governance_grids, grouping_cost, solve_exactly
 from gridsvc.division.governance_grids import governance_grids
+from gridsvc.division.group_choice import cheapest_choice
+from gridsvc.division.group_costs import GroupCosts
+from gridsvc.division.group_search import GroupSearch
 from gridsvc.division.grouping import Task, group
-from gridsvc.division.priced_groups import GroupCosts, GroupSearch, cheapest_choice
 from gridsvc.errors import GridsvcError
 from tests.factories import towns
 
