@@ -249,6 +249,26 @@ def _with_outer(
 
 
 @dataclass(frozen=True, slots=True)
+class _EachGrid:
+    """What is measured of each grid, in step with the grids given. Areas in m2; ``border_m`` by kind of course, shape (n, 4)."""
+
+    households: Integers
+    population: Integers
+    buildings: Integers
+    area: Floats
+    target: Floats | None
+    compactness: Floats
+    parts: Integers
+    parted: NDArray[np.bool_]
+    in_bounds: NDArray[np.bool_] | None
+    on_target: NDArray[np.bool_] | None
+    border_m: Floats
+    outside: Floats
+    buildings_cut: Integers
+    kept: Integers | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Measure:
     """Everything found, in step with the grids given; ``solid`` are the positions of the grids that have a shape."""
 
@@ -268,50 +288,18 @@ class _Measure:
     def report(self, before: GridSet | None) -> QualityReport:
         size = len(self.grids.codes)
         grid_of = np.where(self.places.grid >= 0, self.solid[self.places.grid], -1) if size else self.places.grid
-        households, population, source = self._counts(grid_of)
-        area = shapely.area(self.shapes)
-        target = self._targets()
-        compact = np.divide(4 * np.pi * area, shapely.length(self.shapes) ** 2, out=np.zeros(size), where=area > 0)
-        in_bounds = self._in_bounds(households)
-        on_target = None if target is None else np.abs(area / target - 1) <= self.bounds.area_spread
-        parted, parts = self._parted()
-        border_by_grid, border = self._borders()
-        outside = self._outside()
-        cut_of_grid = np.bincount(
-            self.solid[[g for by in self.places.cut_by for g in by]] if self.places.cut_by else np.zeros(0, int),
-            minlength=size,
-        )
         kept, stability = self._stability(before, grid_of)
-        buildings = np.bincount(grid_of[grid_of >= 0], minlength=size)
-        rows = tuple(
-            GridRow(
-                code=str(self.grids.codes[i]),
-                community_code=str(self.grids.communities[i]),
-                households=int(households[i]),
-                population=int(population[i]),
-                buildings=int(buildings[i]),
-                area_m2=float(area[i]),
-                target_m2=None if target is None else float(target[i]),
-                compactness=float(compact[i]),
-                parts=int(parts[i]),
-                in_bounds=None if in_bounds is None else bool(in_bounds[i]),
-                on_target=None if on_target is None else bool(on_target[i]),
-                border_m=dict(zip(COURSES, border_by_grid[i].tolist(), strict=True)),
-                outside_m2=float(outside[i]),
-                buildings_cut=int(cut_of_grid[i]),
-                households_kept=None if kept is None else int(kept[i]),
-            )
-            for i in range(size)
-        )
-        attainable = self._attainable(households)
-        measurable = area > 0
+        each, source, border = self._each(grid_of, kept)
         bare = np.bincount(self.community[self.community >= 0], minlength=len(self.ground.communities)) == 0
         pieces = {kind: [f for f in self.found.faults if f.kind == kind] for kind in ("gap", "overlap", "outside")}
         sliver_m2 = self.bounds.sliver_m2
         small = [f for f in self.found.faults if f.polygon.area < sliver_m2]
+        measurable = each.area > 0
         strangers = measurable & (self.community < 0)
         total = float(border.sum())
         every = self._all_households()
+        attainable = self._attainable(each.households)
+        in_bounds, on_target = each.in_bounds, each.on_target
         return QualityReport(
             kind=self.kind,
             grids=size,
@@ -323,55 +311,110 @@ class _Measure:
             outside=_pieces(pieces["outside"], sliver_m2),
             slivers=Pieces(len(small), float(sum(f.polygon.area for f in small))),
             invalid=int(self.invalid.sum()),
-            not_contiguous=int(parted.sum()),
-            outside_community=int(((outside >= sliver_m2) | strangers).sum()),
+            not_contiguous=int(each.parted.sum()),
+            outside_community=int(((each.outside >= sliver_m2) | strangers).sum()),
             buildings=len(self.ground.buildings),
             buildings_cut=len(self.places.cut),
             households_from=source,
-            households_total=int(every.sum()) if source == "buildings" else int(households.sum()),
+            households_total=int(every.sum()) if source == "buildings" else int(each.households.sum()),
             households_in_no_grid=int(every[grid_of < 0].sum()) if source == "buildings" else 0,
-            households=_spread(households),
+            households=_spread(each.households),
             in_bounds_share=None if in_bounds is None else _share(in_bounds[self._composite()]),
             attainable_share=None if in_bounds is None else _share(in_bounds[attainable]),
-            area_m2=_spread(area[measurable]),
+            area_m2=_spread(each.area[measurable]),
             on_target_share=_share(None if on_target is None else on_target[measurable]),
-            compactness=_spread(compact[measurable]),
+            compactness=_spread(each.compactness[measurable]),
             border_m=total,
             border={
                 name: BorderShare(float(metres), float(metres / total) if total else None)
                 for name, metres in zip(COURSES, border, strict=True)
             },
             stability=stability,
-            rows=rows,
-            problems=problems_of(
-                Found(
-                    codes=self.grids.codes,
-                    shapes=self.shapes,
-                    communities=self.ground.communities,
-                    boundaries=self.ground.boundaries,
-                    community=self.community,
-                    stated=self.grids.communities,
-                    without_grids=np.flatnonzero(bare),
-                    invalid=self.invalid,
-                    solid=self.solid,
-                    faults=self.found.faults,
-                    sliver_m2=sliver_m2,
-                    parted=parted,
-                    parts=parts,
-                    buildings=self.ground.buildings,
-                    cut=self.places.cut,
-                    cut_by=self.places.cut_by,
-                    households=households,
-                    bounds=(self.bounds.households_min, self.bounds.households_max),
-                    out_of_bounds=np.zeros(size, bool) if in_bounds is None else ~in_bounds & attainable,
-                    area=area,
-                    target=target,
-                    spread=self.bounds.area_spread,
-                    compactness=compact,
-                    odd_compactness=self.bounds.odd_compactness,
-                )
-            ),
+            rows=self._rows(each),
+            problems=problems_of(self._found(each, bare, attainable)),
             notes=self._notes(source),
+        )
+
+    def _each(self, grid_of: Integers, kept: Integers | None) -> tuple[_EachGrid, str, Floats]:
+        """Return what is measured of each grid, where its households come from, and the metres of border by kind of all."""
+        size = len(self.grids.codes)
+        households, population, source = self._counts(grid_of)
+        area = shapely.area(self.shapes)
+        target = self._targets()
+        parted, parts = self._parted()
+        border_m, border = self._borders()
+        cut_by = [g for by in self.places.cut_by for g in by]
+        each = _EachGrid(
+            households=households,
+            population=population,
+            buildings=np.bincount(grid_of[grid_of >= 0], minlength=size),
+            area=area,
+            target=target,
+            compactness=np.divide(
+                4 * np.pi * area, shapely.length(self.shapes) ** 2, out=np.zeros(size), where=area > 0
+            ),
+            parts=parts,
+            parted=parted,
+            in_bounds=self._in_bounds(households),
+            on_target=None if target is None else np.abs(area / target - 1) <= self.bounds.area_spread,
+            border_m=border_m,
+            outside=self._outside(),
+            buildings_cut=np.bincount(self.solid[np.array(cut_by, dtype=np.int64)], minlength=size),
+            kept=kept,
+        )
+        return each, source, border
+
+    def _rows(self, each: _EachGrid) -> tuple[GridRow, ...]:
+        """Return what is measured of each grid as rows."""
+        return tuple(
+            GridRow(
+                code=str(self.grids.codes[i]),
+                community_code=str(self.grids.communities[i]),
+                households=int(each.households[i]),
+                population=int(each.population[i]),
+                buildings=int(each.buildings[i]),
+                area_m2=float(each.area[i]),
+                target_m2=None if each.target is None else float(each.target[i]),
+                compactness=float(each.compactness[i]),
+                parts=int(each.parts[i]),
+                in_bounds=None if each.in_bounds is None else bool(each.in_bounds[i]),
+                on_target=None if each.on_target is None else bool(each.on_target[i]),
+                border_m=dict(zip(COURSES, each.border_m[i].tolist(), strict=True)),
+                outside_m2=float(each.outside[i]),
+                buildings_cut=int(each.buildings_cut[i]),
+                households_kept=None if each.kept is None else int(each.kept[i]),
+            )
+            for i in range(len(self.grids.codes))
+        )
+
+    def _found(self, each: _EachGrid, bare: NDArray[np.bool_], attainable: NDArray[np.bool_]) -> Found:
+        """Return what problems are told from; ``bare`` communities have no grids, bounds are asked of ``attainable`` grids."""
+        none = np.zeros(len(self.grids.codes), dtype=bool)
+        return Found(
+            codes=self.grids.codes,
+            shapes=self.shapes,
+            communities=self.ground.communities,
+            boundaries=self.ground.boundaries,
+            community=self.community,
+            stated=self.grids.communities,
+            without_grids=np.flatnonzero(bare),
+            invalid=self.invalid,
+            solid=self.solid,
+            faults=self.found.faults,
+            sliver_m2=self.bounds.sliver_m2,
+            parted=each.parted,
+            parts=each.parts,
+            buildings=self.ground.buildings,
+            cut=self.places.cut,
+            cut_by=self.places.cut_by,
+            households=each.households,
+            bounds=(self.bounds.households_min, self.bounds.households_max),
+            out_of_bounds=none if each.in_bounds is None else ~each.in_bounds & attainable,
+            area=each.area,
+            target=each.target,
+            spread=self.bounds.area_spread,
+            compactness=each.compactness,
+            odd_compactness=self.bounds.odd_compactness,
         )
 
     def _all_households(self) -> Integers:
