@@ -1,11 +1,9 @@
 """``gridsvc circle`` and ``gridsvc assign`` through the real entry point, on a database of their own."""
 
 import json
-import sys
 
 import pytest
 
-from gridsvc.cli.main import main
 from tests.factories.stored_town import DISTRICT, START, grid_frame, worker_frame
 from tests.factories.walking_town import MIDDLE, put_town, shops
 
@@ -36,21 +34,9 @@ def town(postgis_server, template_database):
 
 
 @pytest.fixture
-def gridsvc(town, monkeypatch, capsys):
-    """Run the entry point in this process; return exit status, standard output and standard error."""
-    monkeypatch.setenv("GRIDSVC_DATABASE_URL", town)
+def gridsvc_database(town, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["gridsvc", *arguments])
-        try:
-            main()
-            status = 0
-        except SystemExit as end:
-            status = end.code or 0
-        return status, *capsys.readouterr()
-
-    return run
+    return town
 
 
 def test_circle_from_network_to_gaps(gridsvc, tmp_path):

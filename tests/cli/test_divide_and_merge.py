@@ -1,12 +1,10 @@
 """``gridsvc divide`` and ``gridsvc merge`` through the real entry point, dry, twice, and refused."""
 
 import json
-import sys
 from datetime import UTC, datetime
 
 import pytest
 
-from gridsvc.cli.main import main
 from tests.factories.undivided_district import DISTRICT, codes, put_district
 
 pytestmark = pytest.mark.postgis
@@ -31,20 +29,8 @@ def town(postgis_server, template_database):
 
 
 @pytest.fixture
-def gridsvc(town, monkeypatch, capsys):
-    """Run the entry point in this process; return exit status, standard output and standard error."""
-    monkeypatch.setenv("GRIDSVC_DATABASE_URL", town)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["gridsvc", *arguments])
-        try:
-            main()
-            status = 0
-        except SystemExit as end:
-            status = end.code or 0
-        return status, *capsys.readouterr()
-
-    return run
+def gridsvc_database(town):
+    return town
 
 
 def test_divide_then_merge_each_dry_and_twice(gridsvc):

@@ -1,12 +1,10 @@
 """``gridsvc divide`` of a city through the real entry point: what is printed, what is resumed, which exit status."""
 
 import json
-import sys
 from datetime import UTC, datetime
 
 import pytest
 
-from gridsvc.cli.main import main
 from tests.factories.undivided_city import CITY, community_codes, district_codes, put_city
 
 pytestmark = pytest.mark.postgis
@@ -30,20 +28,6 @@ def put(clean_database, monkeypatch):
         engine.dispose()
 
     return store
-
-
-@pytest.fixture
-def gridsvc(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["gridsvc", *arguments])
-        try:
-            main()
-            status = 0
-        except SystemExit as end:
-            status = end.code or 0
-        return status, *capsys.readouterr()
-
-    return run
 
 
 def test_a_city_with_a_bad_community_is_divided_and_says_so(gridsvc, put):

@@ -1,12 +1,10 @@
 """``gridsvc quality`` and ``gridsvc map division`` through the real entry point."""
 
 import json
-import sys
 from datetime import UTC, datetime
 
 import pytest
 
-from gridsvc.cli.main import main
 from tests.factories.undivided_district import DISTRICT, put_district
 
 pytestmark = pytest.mark.postgis
@@ -33,20 +31,8 @@ def divided(postgis_server, template_database):
 
 
 @pytest.fixture
-def gridsvc(divided, monkeypatch, capsys):
-    """Run the entry point in this process; return exit status, standard output and standard error."""
-    monkeypatch.setenv("GRIDSVC_DATABASE_URL", divided)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["gridsvc", *arguments])
-        try:
-            main()
-            status = 0
-        except SystemExit as end:
-            status = end.code or 0
-        return status, *capsys.readouterr()
-
-    return run
+def gridsvc_database(divided):
+    return divided
 
 
 def test_the_report_is_a_table_for_people_and_json_for_machines(gridsvc, tmp_path):

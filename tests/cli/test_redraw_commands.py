@@ -1,11 +1,9 @@
 """``gridsvc redraw`` through the real entry point: from a draft to approval, refused, discarded, settled."""
 
 import json
-import sys
 
 import pytest
 
-from gridsvc.cli.main import main
 from gridsvc.store.engine import make_engine
 from gridsvc.store.unit_of_work import UnitOfWork
 from tests.factories import served_district as town
@@ -30,20 +28,8 @@ def served(postgis_server, template_database):
 
 
 @pytest.fixture
-def gridsvc(served, monkeypatch, capsys):
-    """Run the entry point in this process; return exit status, standard output and standard error."""
-    monkeypatch.setenv("GRIDSVC_DATABASE_URL", served)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["gridsvc", *arguments])
-        try:
-            main()
-            status = 0
-        except SystemExit as end:
-            status = end.code or 0
-        return status, *capsys.readouterr()
-
-    return run
+def gridsvc_database(served):
+    return served
 
 
 def change(url, redraw_id, how):
