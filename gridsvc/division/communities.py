@@ -164,6 +164,8 @@ SOURCES: dict[str, str] = {
     "atom_households": "our choice: enclosures with several buildings are cut down to about a quarter of a governance grid",
     "hamlet_gap_m": "our choice: village buildings closer than this are one natural village, which no governance grid divides",
     "stability": "our choice: 0 divides afresh, 1 keeps every grid that still serves and every household that can stay",
+    "moves_per_atom": "our choice: tries of the annealing for each atom, after which more no longer shorten the border",
+    "starts": "our choice: so many starts are annealed and the cheapest wins; 5 are little better than 3 and take longer, decision 0008",
     "most_unit_grids": "our choice: a code has 999 serials per community and none is given twice; the rest is left for redraws",
     "sliver_area_m2": "our choice: smaller enclosures join a neighbour",
     "strip_width_m": "our choice: land without buildings narrower than this is cut crosswise where a line ends at it",
