@@ -40,6 +40,10 @@ _COURSES = {"street": "along streets", "wall": "along walls, railways", "water":
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the whole report to this JSON file."
 )
+@click.option(
+    "--processes", type=click.IntRange(1, 64), default=2, show_default=True,
+    help="Communities whose ground is weighed side by side, for the target areas of unit grids.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
 def quality(
     code: str,
@@ -53,6 +57,7 @@ def quality(
     tolerance: float,
     shown: int,
     out: Path | None,
+    processes: int,
     as_json: bool,
 ) -> None:
     """Report on the grids under CODE: gaps, overlaps, households, borders, buildings cut, problem places.
@@ -72,7 +77,7 @@ def quality(
     with open_app() as app, app.unit_of_work() as uow, progress(as_json) as steps:
         found = report_quality(
             uow, code, at=at, kind=kind, redraw=redraw, file=file, datum=datum, columns=columns, layer=layer,
-            bounds=bounds, progress=steps,
+            bounds=bounds, processes=processes, progress=steps,
         )  # fmt: skip
     if as_json or out is not None:
         text = json.dumps(found.as_dict(), ensure_ascii=False, indent=2)

@@ -19,7 +19,6 @@ from shapely.geometry import mapping as geojson
 from gridsvc.division.communities import DivisionRules, Floats, Geometries
 from gridsvc.division.exactness import proved_exact
 from gridsvc.division.quality_report import KINDS, Borders, Bounds, GridSet, Ground, QualityReport, measured
-from gridsvc.division.unit_targets import unit_targets, weigh_ground
 from gridsvc.errors import FileUnreadableError, NotFoundError, RequestInvalidError
 from gridsvc.formats.declared_datum import declare_datum
 from gridsvc.formats.import_fields import as_numbers, as_text, map_columns
@@ -28,6 +27,7 @@ from gridsvc.geo.partitions import insert_vertices
 from gridsvc.geo.projections import gauss_kruger_epsg, to_metric, to_storage
 from gridsvc.progress import SILENT, Progress
 from gridsvc.services.community_inputs import STREETS_NOT_FOLLOWED, community_inputs
+from gridsvc.services.division_run import Crew, TargetTask
 from gridsvc.services.division_wishes import DEDICATED
 from gridsvc.store.unit_of_work import UnitOfWork
 
@@ -101,6 +101,7 @@ def report_quality(
     targets: bool = True,
     bounds: Bounds | None = None,
     rules: DivisionRules | None = None,
+    processes: int = 1,
     progress: Progress = SILENT,
 ) -> DivisionQuality:
     """Return the quality report of the grids of a division.
@@ -118,11 +119,13 @@ def report_quality(
     file, datum, columns, layer
         A file to report on, the datum it is in (declared, never guessed), header of the file to field as for imports, its layer.
     targets
-        Compare unit grids with their target area; takes a moment for each community.
+        Compare unit grids with their target area; takes a moment for each community (some 30 ms).
     bounds
         Expectations; default: those of the rules.
     rules
         Of the division; household bounds and target area come from them.
+    processes
+        Communities whose ground is weighed side by side.
 
     Raises
     ------
@@ -134,7 +137,10 @@ def report_quality(
         A file without a declared datum.
     """
     source = _source(uow, code, at, kind, redraw, file, datum, columns, layer)
-    return survey(uow, code, source, at=at, targets=targets, bounds=bounds, rules=rules, progress=progress).quality
+    made = survey(
+        uow, code, source, at=at, targets=targets, bounds=bounds, rules=rules, processes=processes, progress=progress
+    )
+    return made.quality
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +258,7 @@ def survey(
     bounds: Bounds | None = None,
     rules: DivisionRules | None = None,
     communities: gpd.GeoDataFrame | None = None,
+    processes: int = 1,
     progress: Progress = SILENT,
 ) -> Surveyed:
     """Return the report of ``source`` with everything it was made from; see `report_quality`.
@@ -283,7 +290,7 @@ def survey(
     ground = around.ground(drawn, epsg)
     target = None
     if source.kind == "unit" and targets:
-        target = _targets(source.grids, drawn, around, epsg, rules, progress)
+        target = _targets(source.grids, drawn, around, epsg, rules, processes, progress)
     limits = bounds or (
         Bounds(rules.households_min, rules.households_max)
         if source.kind == "governance"
@@ -410,6 +417,7 @@ def _targets(
     around: _Around,
     epsg: int,
     rules: DivisionRules,
+    processes: int,
     progress: Progress,
 ) -> Floats:
     """Return the target area of every unit grid; that of built-up land where the community is not known."""
@@ -419,14 +427,13 @@ def _targets(
     shapes = to_metric(grids.geometry.to_numpy(), epsg)
     sound: NDArray[np.bool_] = shapely.is_valid(shapes) & ~shapely.is_empty(shapes)
     target = np.full(len(grids), rules.unit_area_m2)
-    progress.start("weigh ground", len(inputs))
-    positions = pd.Series(np.arange(len(grids))).groupby(grids["community_code"].to_numpy()).agg(list)
-    for community in inputs:
-        own = np.array(positions.get(community.code, []), dtype=np.int64)
-        own = own[sound[own]]
-        if len(own):
-            target[own] = unit_targets(shapes[own], weigh_ground(community, rules))
-        progress.advance()
+    codes, here = grids["community_code"].to_numpy(), np.flatnonzero(sound)
+    positions = {code: here[rows] for code, rows in pd.Series(here).groupby(codes[here]).indices.items()}
+    asked = [community for community in inputs if community.code in positions]
+    tasks = [TargetTask(community, shapes[positions[community.code]], rules) for community in asked]
+    with Crew(processes, len(tasks)) as crew:
+        for task, found in zip(tasks, crew.unit_targets(tasks, progress), strict=True):
+            target[positions[task.community.code]] = found
     return target
 
 

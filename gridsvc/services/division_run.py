@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 
 import shapely
 
-from gridsvc.division.communities import CommunityDivision, CommunityInput, DivisionRules
+from gridsvc.division.communities import CommunityDivision, CommunityInput, DivisionRules, Floats, Geometries
 from gridsvc.division.dividing import divide_community
 from gridsvc.division.keeping import FormerDivision, divide_again
+from gridsvc.division.unit_targets import unit_targets, weigh_ground
 from gridsvc.errors import GridsvcError
 from gridsvc.progress import Progress
 
@@ -77,6 +78,11 @@ class Crew:
         progress.start(DIVIDE_STEP, len(tasks))
         return self._work(_divide_one, tasks, progress)
 
+    def unit_targets(self, tasks: Sequence[TargetTask], progress: Progress) -> list[Floats]:
+        """Return the target areas of the unit grids of each community, in order; see `gridsvc.division.unit_targets`."""
+        progress.start("weigh ground", len(tasks))
+        return self._work(_targets_of_one, tasks, progress)
+
     def _work(self, work: Callable[[_Task], _Answer], tasks: Sequence[_Task], progress: Progress) -> list[_Answer]:
         chunk = max(1, len(tasks) // (self._processes * 16))
         answers = map(work, tasks) if self._pool is None else self._pool.map(work, tasks, chunksize=chunk)
@@ -111,6 +117,19 @@ def _divide_one(task: DivideTask) -> Divided:
     except (shapely.GEOSException, ValueError, ArithmeticError, IndexError) as fault:
         # a fault of ours or of a library in one community: the others go on, the reason is listed
         return Divided(community.code, None, f"Community {community.code}: {type(fault).__name__}: {fault}")
+
+
+@dataclass(frozen=True, slots=True)
+class TargetTask:
+    """The unit grids of one community, in metres, whose target areas are asked for."""
+
+    community: CommunityInput
+    grids: Geometries
+    rules: DivisionRules
+
+
+def _targets_of_one(task: TargetTask) -> Floats:
+    return unit_targets(task.grids, weigh_ground(task.community, task.rules))
 
 
 def _context() -> Any:

@@ -60,6 +60,14 @@ def test_unit_grids_are_compared_with_the_target_of_the_division(divided):
     assert without.report.on_target_share is None
 
 
+def test_targets_are_the_same_in_processes(divided, monkeypatch):
+    monkeypatch.setattr("gridsvc.services.division_run._FEW", 2)
+
+    alone, beside = (report_quality(divided, DISTRICT, at=LATER, kind="unit", processes=n).report for n in (1, 2))
+
+    assert [row.target_m2 for row in alone.rows] == [row.target_m2 for row in beside.rows]
+
+
 def test_one_community_alone(divided):
     community = codes()[0]
 
