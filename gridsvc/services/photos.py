@@ -330,7 +330,7 @@ def get_picture(uow: UnitOfWork, files: PhotoFiles, sha256: bytes, *, thumbnail:
     stored = find_picture(uow, sha256)
     jpeg = files.read(thumbnail_name(stored) if thumbnail else picture_name(stored))
     if not thumbnail:
-        logger.info("photo read", extra={"sha256": sha256.hex(), "reader": reader})
+        logger.info("photo %s read by %s", sha256.hex(), reader)
     return Picture(jpeg, hashlib.sha256(jpeg).hexdigest())
 
 

@@ -8,6 +8,7 @@ synced to the disk; an object store answers when it has the object.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import uuid
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from gridsvc.errors import PhotoStoreError, SettingError
+
+logger = logging.getLogger(__name__)
 
 _PICTURES, _PIECES = "pictures", "uploads"
 _UNFINISHED = ".part"
@@ -119,6 +122,7 @@ class PhotoFiles:
         """Yield name and time of writing of the files whose hash begins with a byte, by name; those of killed writers too."""
         folder = f"{_PICTURES}/{first_byte:02x}"
         with self._refusing("list", folder):
+            self._files.invalidate_cache()
             found = self._files.find(self._path(folder), detail=True)
         for path in sorted(found):
             yield self._name(path), _written_at(found[path])
@@ -140,6 +144,7 @@ class PhotoFiles:
 
     def _children(self, folder: str) -> set[str]:
         with self._refusing("list", folder):
+            self._files.invalidate_cache()  # clients of object stores remember listings
             try:
                 found = self._files.ls(self._path(folder), detail=False)
             except FileNotFoundError:
@@ -159,6 +164,7 @@ class PhotoFiles:
         except Exception as failed:
             if self.folder is not None and not isinstance(failed, OSError):
                 raise
+            logger.warning("photos in %s: could not %s %s: %s", self.place, verb, name, failed)
             # object stores fail in classes of their own: no credentials, no route, slow down
             reason = failed.strerror if isinstance(failed, OSError) and failed.strerror else type(failed).__name__
             raise PhotoStoreError(

@@ -146,6 +146,21 @@ def test_a_full_disk_is_told():
     assert "5 MiB free" in finding.found
 
 
+def test_a_place_for_photos_is_written_to_and_left_clean(tmp_path: Path):
+    findings = list(health_checks.check_photos(settings_with(photos=str(tmp_path / "photos"))))
+
+    assert [(f.check, f.ok) for f in findings] == [("photos", True), ("disk of the photos", True)]
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_place_for_photos_that_cannot_be_written_is_told(tmp_path: Path):
+    (tmp_path / "file").write_text("in the way")
+    findings = list(health_checks.check_photos(settings_with(photos=str(tmp_path / "file" / "photos"))))
+
+    assert [(f.check, f.ok) for f in findings] == [("photos", False)]
+    assert "GRIDSVC_PHOTOS" in findings[0].mend
+
+
 @pytest.mark.parametrize("state", ["no manifest", "a file gone"])
 def test_missing_front_end_files_are_told(tmp_path: Path, state: str):
     vendor = tmp_path / "web" / "static" / "vendor"

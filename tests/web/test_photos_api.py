@@ -360,3 +360,12 @@ def test_a_file_that_was_lost_is_said_to_be_lost(town_client, photo_files):
 def test_report_ids_are_any_uuid(town_client):
     assert post(town_client, report_id=uuid.uuid4()).status_code == 201
     assert post(town_client, report_id="not-a-uuid").status_code == 404
+
+
+def test_who_opens_a_whole_picture_is_logged(town_client, caplog):
+    receipt = post(town_client).json
+    with caplog.at_level("INFO", logger="gridsvc.services.photos"):
+        town_client.get(receipt["thumbnail"])
+        town_client.get(receipt["url"])
+
+    assert [r.getMessage() for r in caplog.records] == [f"photo {receipt['sha256']} read by anonymous"]
