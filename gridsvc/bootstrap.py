@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gridsvc.settings import Settings, read_settings
@@ -19,17 +20,20 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session, sessionmaker
 
     from gridsvc.services.event_stream import EventHub
+    from gridsvc.services.report_queue import ReportQueue
     from gridsvc.store.embedded import EmbeddedPostgres
     from gridsvc.store.photo_files import PhotoFiles
     from gridsvc.store.unit_of_work import UnitOfWork
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class App:
     """A connected gridsvc: its settings, the engine of its database, and the hub of live events (not started)."""
 
     settings: Settings
     engine: Engine
+    # for `unit_of_statements`; None: that of all else
+    statements: Engine | None = None
     events: EventHub = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -49,6 +53,25 @@ class App:
         from gridsvc.store.unit_of_work import UnitOfWork
 
         return UnitOfWork(self.engine, scope)
+
+    def unit_of_statements(self, scope: str = "") -> UnitOfWork:
+        """Return a unit of work in which every statement is a transaction of its own, and committing costs nothing.
+
+        For work that is one statement: begin, commit and the question whether the connection still stands would be three
+        more rounds to the database. After a restart of the database the first use of a connection is refused with
+        DatabaseUnavailableError.
+        """
+        from gridsvc.store.unit_of_work import UnitOfWork
+
+        engine = self.statements or self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        return UnitOfWork(engine, scope)
+
+    @cached_property
+    def report_queue(self) -> ReportQueue:
+        """Return the queue in which reports of this process are stored together."""
+        from gridsvc.services.report_queue import ReportQueue
+
+        return ReportQueue(self.unit_of_statements)
 
     @property
     def photo_files(self) -> PhotoFiles:
@@ -82,11 +105,15 @@ def connect_app(settings: Settings, url: str, *, statement_timeout_s: float = 0.
     statement_timeout_s
         Longest run time of one statement, 0 for no limit. Unit: s.
     pool_size
-        Connections kept open.
+        Connections kept open, of each of two kinds: for transactions, and for single statements.
     """
     from gridsvc.store.engine import make_engine
 
-    return App(settings, make_engine(url, statement_timeout_s=statement_timeout_s, pool_size=pool_size))
+    engine = make_engine(url, statement_timeout_s=statement_timeout_s, pool_size=pool_size)
+    statements = make_engine(
+        url, statement_timeout_s=statement_timeout_s, pool_size=pool_size, each_statement_commits=True
+    )
+    return App(settings, engine, statements)
 
 
 @contextlib.contextmanager
@@ -118,6 +145,8 @@ def open_app(settings: Settings | None = None, *, check_schema: bool = True) -> 
             yield app
         finally:
             app.engine.dispose()
+            if app.statements is not None:
+                app.statements.dispose()
 
 
 def meet_schema(app: App) -> None:

@@ -12,7 +12,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -34,6 +34,7 @@ _SOME_POINTS = 20_000
 # indexes held: those in use, today's and tomorrow's
 _HELD_EPOCHS = 4
 _HELD_VERSIONS = 8
+_YEAR_1970, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 # how often a version may change while one is being read, before we wait for the writer
 _TRIES = 5
 
@@ -99,17 +100,19 @@ class _Lookup:
     held: OrderedDict[tuple[str, int], PlaceIndex] = field(default_factory=OrderedDict)
     state: threading.Lock = field(default_factory=threading.Lock)
     building: threading.Lock = field(default_factory=threading.Lock)
+    # the version answered from last: a guess to be confirmed
+    last: str | None = None
 
     def epochs_of(self, history: GridHistory, version: str) -> tuple[str, NDArray[np.int64]]:
         """Return the version and the instants (microseconds) at which its grids change; a newer version where there is one."""
         with self.state:
             known = self.epochs.get(version)
-        if known is not None:
-            return version, known
-        version, instants = history.instants()
-        known = _microseconds(instants)
-        with self.state:
-            _keep(self.epochs, version, known, _HELD_VERSIONS)
+        if known is None:
+            version, instants = history.instants()
+            known = _microseconds(instants)
+            with self.state:
+                _keep(self.epochs, version, known, _HELD_VERSIONS)
+        self.last = version
         return version, known
 
     def index(self, version: str, epoch: int) -> PlaceIndex | None:
@@ -178,24 +181,39 @@ def find_places(
     return _places(version, codes, uow.scope)
 
 
-def place_index(uow: UnitOfWork, at: datetime, *, build: bool = True) -> PlaceIndex | None:
+def place_index(uow: UnitOfWork, at: datetime, *, build: bool = True, version: str | None = None) -> PlaceIndex | None:
     """Return the index of all grids and divisions in force at ``at``, as the caller's transaction sees them.
 
     Parameters
     ----------
     build
         Build it where the process does not hold it; False returns None then.
+    version
+        Of this version, without asking the database for the present one; only what is held is returned then.
     """
+    if version is not None:
+        with _LOOKUP.state:
+            changes = _LOOKUP.epochs.get(version)
+        return None if changes is None else _LOOKUP.index(version, _epoch(changes, at))
     history = GridHistory(uow.connection, "")
     for attempt in range(_TRIES):
-        version, changes = _LOOKUP.epochs_of(history, history.version(hold=attempt == _TRIES - 1))
-        epoch = int(np.searchsorted(changes, _microseconds([at])[0], side="right"))
-        found = _LOOKUP.index(version, epoch)
+        known, changes = _LOOKUP.epochs_of(history, history.version(hold=attempt == _TRIES - 1))
+        found = _LOOKUP.index(known, _epoch(changes, at))
         if found is None and build:
-            found = _LOOKUP.build(history, version, epoch, at)
+            found = _LOOKUP.build(history, known, _epoch(changes, at), at)
         if found is not None or not build:
             return found
     raise AssertionError("the version of the grids changed while it was held")
+
+
+def last_version() -> str | None:
+    """Return the version this process answered from last: a guess, to be confirmed by what is read from the database."""
+    return _LOOKUP.last
+
+
+def _epoch(changes: NDArray[np.int64], at: datetime) -> int:
+    """Return the number of the epoch of an instant; the instant of a change already belongs to what comes after."""
+    return int(np.searchsorted(changes, (at - _YEAR_1970) // _MICROSECOND, side="right"))
 
 
 def _find(

@@ -109,13 +109,13 @@ def held_reports(
     items = rows[:limit]
     order, last_id = (items[-1]["commit_order"], items[-1]["report_id"]) if items else after
     ids = [row["report_id"] for row in items]
-    updates = uow.report_updates.ids_of(ids, login)
+    updates, photos = uow.report_updates.ids_of(ids, login), uow.photos.sha256_by_report(ids)
     shown = [
         {
             "report_id": row["report_id"],
             "content_sha256": row["content_sha256"],
             "received_at": row["received_at"],
-            "photos": [],
+            "photos": photos.get(row["report_id"], []),
             "updates": updates.get(row["report_id"], []),
         }
         for row in items

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,12 +18,15 @@ from uuid import UUID
 from gridsvc.errors import (
     CategoryUnknownError,
     ConflictError,
+    DatabaseUnavailableError,
     ForbiddenError,
     GridsvcError,
     OutsideCoverageError,
     RequestInvalidError,
+    UnauthenticatedError,
 )
 from gridsvc.geo.datums import STORAGE_DECIMALS, check_lonlat, convert, parse_datum
+from gridsvc.services.intake_places import places_to_confirm
 from gridsvc.services.report_reading import NETWORKS, receipt_of
 from gridsvc.store.report_intake import Poster, Taken
 from gridsvc.store.unit_of_work import UnitOfWork
@@ -34,6 +37,8 @@ __all__ = ["NewReport", "Outcome", "Poster", "content_sha256", "submit_report", 
 FUTURE_TOLERANCE = timedelta(minutes=10)
 # older ones are history, which `gridsvc import reports` takes; also keeps clients from making partitions at will
 OLDEST = timedelta(days=731)
+# how often the grids may change between locating and storing
+_TRIES = 5
 # came after the first reports were stored: left out of the hash where they say nothing, so that a retry stays a retry
 _LATER_FIELDS = ("altitude_m", "heading_deg", "address")
 
@@ -98,15 +103,24 @@ def submit_report(
     DatumMissingError, DatumUnknownError, CoordinateError
         When the position is not one.
     OutsideCoverageError
-        When it lies in no district held here, at the report's time and in this scope.
+        When it lies in no district held here, at the report's time.
+    ForbiddenError
+        When it lies outside the poster's scope.
     CategoryUnknownError
         When the edition has no such category.
     RequestInvalidError
         When the time is not plausible, or the network is not that of the category.
     ConflictError
         When the id was used before for other content.
+    UnauthenticatedError
+        When the poster's token does not stand for them any more.
     """
-    (outcome,) = submit_reports(uow, [report], received_at=received_at, poster=poster)
+    (outcome,) = submit_reports(uow, [report], received_at=received_at, posters=[poster])
+    return receipt_in(outcome)
+
+
+def receipt_in(outcome: Outcome) -> tuple[dict[str, Any], bool]:
+    """Return the receipt of an outcome and whether the report was new; or raise its refusal."""
     if outcome.refusal is not None:
         raise outcome.refusal
     assert outcome.receipt is not None
@@ -114,31 +128,28 @@ def submit_report(
 
 
 def submit_reports(
-    uow: UnitOfWork, reports: Sequence[NewReport], *, received_at: datetime, poster: Poster
+    uow: UnitOfWork, reports: Sequence[NewReport], *, received_at: datetime, posters: Sequence[Poster]
 ) -> list[Outcome]:
     """Store reports and commit; return what became of each, in order. One that is refused does not stop the others.
 
     When this returns, every report with a receipt survives a crash of any process. The same report again, in this call or
     another, gives the same receipt and ``created`` False.
 
-    Raises
-    ------
-    UnauthenticatedError
-        When the poster's token does not stand for them any more; nothing is stored.
+    Parameters
+    ----------
+    uow
+        Without a scope: that of each poster counts.
+    posters
+        Who posted each report.
     """
-    drafts = [_Draft.of(report, received_at) for report in reports]
+    drafts = [_Draft.of(*posted, received_at) for posted in zip(reports, posters, strict=True)]
     first_of: dict[str, int] = {}
     for place, draft in enumerate(drafts):
         if draft.refusal is None:
             first_of.setdefault(draft.report_id, place)
-    first = [drafts[place] for place in first_of.values()]
-    _locate(uow, first, received_at)
-    sound = [draft for draft in first if draft.refusal is None]
-    if sound:
-        taken = uow.intake.take([draft.row for draft in sound], poster=poster, at=received_at)
-        uow.commit()
-        _settle(uow, sound, taken, received_at)
-    return [draft.outcome(drafts[first_of.get(draft.report_id, place)]) for place, draft in enumerate(drafts)]
+    _store(uow, [drafts[place] for place in first_of.values()], received_at)
+    _settle_repeats(uow, drafts, first_of)
+    return [Outcome(draft.receipt, draft.created, draft.refusal) for draft in drafts]
 
 
 @dataclass(slots=True)
@@ -146,15 +157,19 @@ class _Draft:
     """One report on its way: the row to be stored, then its receipt or its refusal."""
 
     report: NewReport
+    poster: Poster
     report_id: str
     sha256: bytes
+    received_at: datetime
     row: dict[str, Any]
     receipt: dict[str, Any] | None = None
     created: bool = False
     refusal: GridsvcError | None = None
+    # a refusal of a located draft is for its place, and may not hold when the grids have changed
+    was_located: bool = False
 
     @classmethod
-    def of(cls, report: NewReport, received_at: datetime) -> _Draft:
+    def of(cls, report: NewReport, poster: Poster, received_at: datetime) -> _Draft:
         sha256 = content_sha256(report)
         row = {
             "report_id": str(report.report_id),
@@ -169,7 +184,7 @@ class _Draft:
             "address": report.address,
             "content_sha256": sha256.hex(),
         }
-        draft = cls(report, row["report_id"], sha256, row)
+        draft = cls(report, poster, row["report_id"], sha256, received_at, row)
         try:
             check_time(report.occurred_at, received_at)
             if report.lon is not None:
@@ -193,43 +208,65 @@ class _Draft:
             "lat": lat,
         }
 
-    def outcome(self, first: _Draft) -> Outcome:
-        """Return what became of this report, where ``first`` is the first with its id in the same call."""
-        if self.refusal is not None or first is self:
-            return Outcome(self.receipt, self.created, self.refusal)
-        if first.sha256 != self.sha256:
-            return Outcome(refusal=_other_content(self.report_id))
-        return Outcome(first.receipt, False, first.refusal)
+
+def _store(uow: UnitOfWork, drafts: Sequence[_Draft], received_at: datetime) -> None:
+    """Locate drafts with distinct ids, store them, and give each its receipt or its refusal."""
+    for attempt in range(_TRIES):
+        version = _locate(uow, drafts, received_at, is_stale=attempt > 0)
+        sound = [draft for draft in drafts if draft.refusal is None]
+        if not sound:
+            return
+        rows, posters = [draft.row for draft in sound], [draft.poster for draft in sound]
+        taken = uow.intake.take(rows, posters=posters, at=received_at, grid_version=version)
+        uow.commit()
+        if taken is not None:
+            _settle(uow, sound, taken, received_at)
+            return
+    raise DatabaseUnavailableError("The grids change faster than reports can be located.", hint="Try again.")
 
 
-def _locate(uow: UnitOfWork, drafts: Sequence[_Draft], received_at: datetime) -> None:
-    """Put district, community and grids into the rows with a position; refuse those in no district or outside the scope."""
-    for draft in drafts:
-        row = draft.row
-        if draft.refusal is not None or "lon" not in row:
-            continue
-        occurred_at = draft.report.occurred_at
-        district = uow.divisions.district_at(row["lon"], row["lat"], occurred_at)
-        if district is None:
-            draft.refusal = OutsideCoverageError(
-                f"The position ({draft.report.lon:.6g}, {draft.report.lat:.6g}) in {row['original_datum']} lies in no"
-                " district held here.",
-                hint="Check the datum and the order of lon and lat.",
-                lon=draft.report.lon,
-                lat=draft.report.lat,
-            )
-            continue
-        found = uow.grids.locate_one(row["lon"], row["lat"], occurred_at)
-        place = found["community"] or district
-        if not place.startswith(uow.scope):
-            draft.refusal = ForbiddenError(
-                f"The position lies in {place}, outside your area ({uow.scope}).",
-                hint="Post it as somebody whose area it is.",
-                scope=uow.scope,
-            )
-            continue
-        row |= {"district_code": district, "community_code": found["community"], "located_at": received_at}
-        row |= {f"{network}_grid": found[network] for network in NETWORKS}
+def _locate(uow: UnitOfWork, drafts: Sequence[_Draft], received_at: datetime, *, is_stale: bool) -> str | None:
+    """Put district, community and grids into the rows with a position; refuse those in no district or outside the scope.
+
+    Returns the version of the grids to be confirmed; None when nothing was located.
+    """
+    placed = [draft for draft in drafts if "lon" in draft.row and (draft.refusal is None or draft.was_located)]
+    if not placed:
+        return None
+    places = places_to_confirm(
+        uow,
+        [draft.row["lon"] for draft in placed],
+        [draft.row["lat"] for draft in placed],
+        [draft.report.occurred_at for draft in placed],
+        now=received_at,
+        is_stale=is_stale,
+    )
+    for i, draft in enumerate(placed):
+        district, community = places.district[i], places.community[i]
+        draft.was_located = True
+        draft.refusal = _place_refusal(draft, district, community, draft.poster.scope)
+        draft.row |= {"district_code": district, "community_code": community, "located_at": received_at}
+        draft.row |= {f"{network}_grid": places.grids[network][i] for network in NETWORKS}
+    return places.version
+
+
+def _place_refusal(draft: _Draft, district: str | None, community: str | None, scope: str) -> GridsvcError | None:
+    report = draft.report
+    if district is None:
+        return OutsideCoverageError(
+            f"The position ({report.lon:.6g}, {report.lat:.6g}) in {draft.row['original_datum']} lies in no district held here.",
+            hint="Check the datum and the order of lon and lat.",
+            lon=report.lon,
+            lat=report.lat,
+        )
+    place = community or district
+    if place.startswith(scope):
+        return None
+    return ForbiddenError(
+        f"The position lies in {place}, outside your area ({scope}).",
+        hint="Post it as somebody whose area it is.",
+        scope=scope,
+    )
 
 
 def _settle(uow: UnitOfWork, drafts: Sequence[_Draft], taken: Sequence[Taken], received_at: datetime) -> None:
@@ -241,6 +278,11 @@ def _settle(uow: UnitOfWork, drafts: Sequence[_Draft], taken: Sequence[Taken], r
             draft.receipt = _first_receipt(draft, became, received_at)
         elif became.outcome == "known":
             known.append(draft)
+        elif became.outcome == "unauthenticated":
+            draft.refusal = UnauthenticatedError(
+                "The token was withdrawn, or its user changed.",
+                hint="Sign in again, or ask an administrator for a new token.",
+            )
         else:
             draft.refusal = _category_refusal(draft.report, became)
     if known:
@@ -265,20 +307,48 @@ def _first_receipt(draft: _Draft, became: Taken, received_at: datetime) -> dict[
 
 def _answer_known(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
     """Give reports that were received before the receipt of then, or refuse them for other content."""
-    ids = [draft.report_id for draft in drafts]
-    hashes = uow.intake.received(ids)
-    stored = uow.reports.get_many([draft.report_id for draft in drafts if hashes.get(draft.report_id) == draft.sha256])
+    hashes = uow.intake.received([draft.report_id for draft in drafts])
+    same = []
     for draft in drafts:
-        if hashes.get(draft.report_id) != draft.sha256:
+        if hashes.get(draft.report_id) == draft.sha256:
+            same.append(draft)
+        else:
             draft.refusal = _other_content(draft.report_id)
-        elif draft.report_id not in stored:
+    for scope in sorted({draft.poster.scope for draft in same}):
+        _show_stored(uow.within(scope), [draft for draft in same if draft.poster.scope == scope])
+
+
+def _show_stored(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
+    stored = uow.reports.get_many([draft.report_id for draft in drafts])
+    for draft in drafts:
+        if draft.report_id in stored:
+            draft.receipt = receipt_of(stored[draft.report_id])
+        else:
             draft.refusal = ConflictError(
                 f"Report {draft.report_id} belongs to another area.",
                 hint="Check the id and your scope.",
                 report_id=draft.report_id,
             )
+
+
+def _settle_repeats(uow: UnitOfWork, drafts: Sequence[_Draft], first_of: Mapping[str, int]) -> None:
+    """Answer reports whose id came earlier in the same call as if they had come later by themselves."""
+    later = []
+    for draft in drafts:
+        first = drafts[first_of[draft.report_id]] if draft.report_id in first_of else draft
+        if draft is first or draft.refusal is not None:
+            continue
+        if first.refusal is not None and first.sha256 == draft.sha256 and first.poster == draft.poster:
+            draft.refusal = first.refusal
+        elif first.refusal is None and first.sha256 != draft.sha256:
+            draft.refusal = _other_content(draft.report_id)
+        elif first.refusal is None and first.poster == draft.poster:
+            draft.receipt = first.receipt
         else:
-            draft.receipt = receipt_of(stored[draft.report_id])
+            later.append(draft)
+    for draft in later:
+        (outcome,) = submit_reports(uow, [draft.report], received_at=draft.received_at, posters=[draft.poster])
+        draft.receipt, draft.created, draft.refusal = outcome.receipt, outcome.created, outcome.refusal
 
 
 def _other_content(report_id: str) -> ConflictError:

@@ -36,9 +36,14 @@ def normalise_url(url: str) -> URL:
 
 
 def make_engine(
-    url: str | URL, *, application_name: str = "gridsvc", statement_timeout_s: float = 0.0, pool_size: int = 5
+    url: str | URL,
+    *,
+    application_name: str = "gridsvc",
+    statement_timeout_s: float = 0.0,
+    pool_size: int = 5,
+    each_statement_commits: bool = False,
 ) -> Engine:
-    """Return an engine whose connections speak UTC and are tested before use.
+    """Return an engine whose connections speak UTC and, as a rule, are tested before use.
 
     Database refusals leave it as ``GridsvcError`` (see ``refusals``), never as SQLAlchemy's or the driver's errors, where
     the cause is one that a caller can mend.
@@ -53,11 +58,14 @@ def make_engine(
         Longest run time of one statement. Unit: s. Zero: no limit (batch work).
     pool_size
         Connections kept open; as many again may be opened for a moment.
+    each_statement_commits
+        Every statement is a transaction of its own, and connections are not tested before use: one round to the database.
     """
     parsed = normalise_url(url.render_as_string(hide_password=False) if isinstance(url, URL) else url)
     engine = create_engine(
         parsed,
-        pool_pre_ping=True,
+        pool_pre_ping=not each_statement_commits,
+        isolation_level="AUTOCOMMIT" if each_statement_commits else None,
         pool_size=pool_size,
         max_overflow=pool_size,
         connect_args=_connect_args(parsed, application_name, statement_timeout_s),

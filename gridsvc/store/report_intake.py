@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from gridsvc.errors import RequestInvalidError, UnauthenticatedError
+from gridsvc.errors import RequestInvalidError
 from gridsvc.store.months import check_month
 from gridsvc.store.repository import Repository
 
@@ -20,26 +20,30 @@ COLUMNS = (
     "original_lon", "original_lat", "original_datum", "accuracy_m", "altitude_m", "heading_deg", "lon", "lat", "district_code",
     "community_code", "urban_grid", "social_grid", "security_grid", "unified_grid", "located_at", "content_sha256",
 )  # fmt: skip
+_COLUMNS = frozenset(COLUMNS)
 _TAKE = (
     "SELECT outcome, used_edition, category_network, case_code FROM gridsvc_take_reports("
-    "CAST(%(items)s AS json), %(login)s, %(scope)s, CAST(%(at)s AS timestamptz), %(token)s, %(role)s)"
+    "CAST(%(items)s AS json), CAST(%(posters)s AS json), CAST(%(at)s AS timestamptz), CAST(%(version)s AS uuid))"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Poster:
-    """Who posts: a login with its role; ``token_sha256`` is checked again in the transaction that stores, None is not."""
+    """Who posts: a login with its role and scope; ``token_sha256`` is checked in the transaction that stores, None is not."""
 
     login: str
     role: str = "admin"
+    scope: str = ""
     token_sha256: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of one row: ``created``, ``known`` (its id has a receipt), ``category-unknown`` or ``network-differs``.
+    """What became of one row.
 
-    ``edition`` is the one used, ``network`` that of the category, ``case_code`` that of the case a created report opened.
+    ``outcome`` is ``created``, ``known`` (its id has a receipt), ``category-unknown``, ``network-differs`` or
+    ``unauthenticated``. ``edition`` is the one used, ``network`` that of the category, ``case_code`` that of the case a created
+    report opened.
     """
 
     outcome: str
@@ -51,8 +55,17 @@ class Taken:
 class ReportIntake(Repository):
     """Writes of reports as they are posted."""
 
-    def take(self, rows: Sequence[Mapping[str, Any]], *, poster: Poster, at: datetime) -> list[Taken]:
+    def take(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        posters: Sequence[Poster],
+        at: datetime | None,
+        grid_version: str | None = None,
+    ) -> list[Taken] | None:
         """Take located reports in and return what became of each, in order; the caller commits.
+
+        None when the grids are not of ``grid_version`` any more: nothing was stored, the reports are to be located again.
 
         Parameters
         ----------
@@ -60,39 +73,35 @@ class ReportIntake(Repository):
             Distinct ids. ``COLUMNS``, where missing ones are NULL: lon, lat and original_* are needed for a place (CRS of lon,
             lat: EPSG:4490), else an address; edition None is the default one, network None that of the category;
             content_sha256 in hex tells a retry from another report.
-        poster
-            Who posts, kept with the receipt.
+        posters
+            Who posted each row, kept with its receipt.
         at
-            When they were received.
+            When they were received; None: now.
+        grid_version
+            The version of the grids the rows were located by; no change of grids is committed from its check until the
+            transaction ends. None: not checked.
 
         Raises
         ------
-        UnauthenticatedError
-            When the poster's token does not stand for them any more.
         ForbiddenError
             When a place is outside the scope.
         RequestInvalidError
             When a row says something there is no column for, or its time is no time between 2000 and 2099.
         """
-        items = [self._item(place, row) for place, row in enumerate(rows)]
-        values = {
-            "items": json.dumps(items, ensure_ascii=False, separators=(",", ":"), default=str),
-            "login": poster.login,
-            "scope": self.scope,
-            "at": at,
-            "token": poster.token_sha256,
-            "role": poster.role,
-        }
+        numbers: dict[Poster, int] = {}
+        items = [
+            self._item(place, row) | {"poster": numbers.setdefault(poster, len(numbers))}
+            for place, (row, poster) in enumerate(zip(rows, posters, strict=True))
+        ]
+        told = [_poster_item(number, poster) for poster, number in numbers.items()]
+        values = {"items": _json(items), "posters": _json(told), "at": at, "version": grid_version}
         taken = self.connection.exec_driver_sql(_TAKE, values).all()
-        if taken and taken[0].outcome == "unauthenticated":
-            raise UnauthenticatedError(
-                "The token was withdrawn, or its user changed.",
-                hint="Sign in again, or ask an administrator for a new token.",
-            )
+        if taken and taken[0].outcome == "grids-changed":
+            return None
         return [Taken(*row) for row in taken]
 
     def _item(self, place: int, row: Mapping[str, Any]) -> dict[str, Any]:
-        if unknown := row.keys() - set(COLUMNS):
+        if unknown := row.keys() - _COLUMNS:
             raise RequestInvalidError(f"A report has no {', '.join(sorted(unknown))}.", fields=sorted(unknown))
         check_month(row["reported_at"])
         if self.scope and row.get("lon") is not None:
@@ -106,3 +115,12 @@ class ReportIntake(Repository):
         )
         rows = self.connection.execute(statement, {"ids": list(report_ids)})
         return {str(report_id): bytes(sha256) for report_id, sha256 in rows}
+
+
+def _poster_item(number: int, poster: Poster) -> dict[str, Any]:
+    token = None if poster.token_sha256 is None else poster.token_sha256.hex()
+    return {"poster": number, "login": poster.login, "role": poster.role, "scope": poster.scope, "token": token}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)

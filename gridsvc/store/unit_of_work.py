@@ -103,6 +103,12 @@ class UnitOfWork:
         wide.connection = self.connection
         return wide
 
+    def within(self, scope: str) -> UnitOfWork:
+        """Return this same transaction cut to ``scope``, for work on behalf of several callers. Committing stays with the original."""
+        cut = self.everywhere()
+        cut.scope = scope
+        return cut
+
     @cached_property
     def divisions(self) -> DivisionRepository:
         """Administrative divisions."""

@@ -11,6 +11,7 @@ from flask.json.provider import DefaultJSONProvider
 from gridsvc.services.event_stream import EventHub
 from gridsvc.services.photos import photo_rules
 from gridsvc.services.readiness import UnitOfWorkMaker
+from gridsvc.services.report_queue import ReportQueue
 from gridsvc.settings import Settings
 from gridsvc.web.api import BLUEPRINTS
 from gridsvc.web.api.reports import MAX_BATCH
@@ -46,6 +47,13 @@ class AppServices(Protocol):
     @property
     def events(self) -> EventHub:
         """What live streams read from."""
+
+    def unit_of_statements(self) -> UnitOfWorkMaker:
+        """Maker of units of work whose every statement commits by itself."""
+
+    @property
+    def report_queue(self) -> ReportQueue:
+        """Where reports that come at the same moment are stored together."""
 
 
 def make_rate_limit(settings: Settings) -> RateLimit:

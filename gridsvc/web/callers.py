@@ -7,8 +7,10 @@ withdrawing it acts at once.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, current_app, g, redirect, request, session, url_for
@@ -22,6 +24,10 @@ from gridsvc.web.errors import wants_page
 OPEN_ENDPOINTS = frozenset(
     {"static", "health.healthz", "health.readyz", "login.show", "login.enter", "login.leave", "language.choose"}
 )
+# their work checks the token once more, in the transaction that stores: here it may be remembered for a while
+VERIFIED_WHEN_STORED = frozenset({"reports.post_report", "reports.post_batch"})
+REMEMBER_S = 60.0
+REMEMBER_MOST = 10_000
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 READERS = frozenset({"viewer", "field", "dispatcher", "planner", "manager", "admin"})
 REPORTERS = READERS - {"viewer"}
@@ -59,7 +65,12 @@ def open_uow():
 def poster() -> Poster:
     """Return the caller as who posts; their token is checked again in the transaction that stores."""
     who = caller()
-    return Poster(who.login, who.role, who.token_sha256)
+    return Poster(who.login, who.role, who.scope, who.token_sha256)
+
+
+def services() -> Any:
+    """Return the services of this process (``application.AppServices``)."""
+    return current_app.extensions["gridsvc"]
 
 
 def require_role(roles: frozenset[str]) -> None:
@@ -95,10 +106,31 @@ def _bearer_token() -> str | None:
     return token.strip()
 
 
+def _remembered(token: str) -> Caller:
+    """Return the caller of a token, from memory where it was asked for within the last minute."""
+    remembered: dict[str, tuple[float, Caller]] = current_app.extensions["gridsvc_tokens"]
+    until, who = remembered.get(token, (0.0, None))
+    if who is not None and time.monotonic() < until:
+        return who
+    who = principal_of(token)
+    if len(remembered) >= REMEMBER_MOST:
+        remembered.clear()
+    remembered[token] = (time.monotonic() + REMEMBER_S, who)
+    return who
+
+
+def _forget_refused(answer: Response) -> Response:
+    """Forget a token that was refused, so that the next request asks the database for what it stands for now."""
+    if answer.status_code == 401 and request.endpoint in VERIFIED_WHEN_STORED:
+        token = request.headers.get("Authorization", "").partition(" ")[2].strip()
+        current_app.extensions["gridsvc_tokens"].pop(token, None)
+    return answer
+
+
 def _identify() -> Caller:
     token = _bearer_token()
     if token is not None:
-        return principal_of(token)
+        return _remembered(token) if request.endpoint in VERIFIED_WHEN_STORED else principal_of(token)
     if session.get("token"):
         refuse_other_sites()
         return principal_of(session["token"])
@@ -147,5 +179,7 @@ def _mark_private(answer: Response) -> Response:
 
 def register_callers(app: Flask) -> None:
     """Guard every route of ``app`` and mark what depends on the caller."""
+    app.extensions["gridsvc_tokens"] = {}
     app.before_request(_guard)
+    app.after_request(_forget_refused)
     app.after_request(_mark_private)

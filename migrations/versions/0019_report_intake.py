@@ -90,7 +90,7 @@ def _create_tables() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DROP FUNCTION gridsvc_take_reports(json, text, text, timestamptz, bytea, text)")
+    op.execute("DROP FUNCTION gridsvc_take_reports(json, json, timestamptz, uuid)")
     op.execute("DROP FUNCTION gridsvc_ensure_months(timestamptz, timestamptz)")
     op.drop_table("report_updates")
     # a report without a place cannot be held by what comes before

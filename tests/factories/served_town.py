@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import pandas as pd
 from factories import registers
 from factories import stored_town as town
 
 from gridsvc.services.event_stream import EventHub
+from gridsvc.services.report_queue import ReportQueue
 from gridsvc.settings import read_settings
 
 # network -> (kind, grids in a community)
@@ -56,6 +58,14 @@ class Services:
 
     def __post_init__(self) -> None:
         self.events = EventHub(self.unit_of_work, None, kept=1000, streams=4)
+
+    @property
+    def unit_of_statements(self):
+        return self.unit_of_work
+
+    @cached_property
+    def report_queue(self):
+        return ReportQueue(self.unit_of_work)
 
 
 def settings(**changes):

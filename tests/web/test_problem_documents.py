@@ -59,7 +59,7 @@ def test_every_class_of_error_becomes_a_problem(kind):
         ("get", "/api/v1/nothing", 404, "not-found"),
         ("get", "/nothing", 404, "not-found"),
         ("delete", "/api/v1/networks", 405, "method-not-allowed"),
-        ("get", "/api/v1/reports", 405, "method-not-allowed"),
+        ("get", "/api/v1/reports:batch", 405, "method-not-allowed"),
         ("get", "/tiles/grids_social/1/0", 404, "not-found"),
         ("get", "/static/../application.py", 404, "not-found"),
     ],

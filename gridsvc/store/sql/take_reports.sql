@@ -4,12 +4,12 @@
 -- report waits in unplaced_reports. The caller is checked here once more, in the transaction that stores: who was signed
 -- in by a remembered token, and is no longer, stores nothing.
 --
--- Answers a row per item: created (with the case code); known: its id has a receipt, which a later statement can read;
--- category-unknown; network-differs (category_network says which is right). One row "unauthenticated" with place NULL
--- when the token does not stand for that role and scope any more.
-CREATE OR REPLACE FUNCTION gridsvc_take_reports(
-    items json, by_login text, in_scope text, taken_at timestamptz, with_token bytea, with_role text
-)
+-- posters: who posts, numbered; items name theirs. Answers a row per item, in order: created (with the case code); known: its
+-- id has a receipt, which a later statement can read; category-unknown; network-differs (category_network says which is
+-- right); unauthenticated: the poster's token does not stand for that login, role and scope any more. Or one row
+-- "grids-changed" when the grids are not of the version located_by (NULL: not asked) any more, and nothing is stored; where they
+-- are, they stay so until the transaction ends.
+CREATE OR REPLACE FUNCTION gridsvc_take_reports(items json, posters json, taken_at timestamptz, located_by uuid)
 RETURNS TABLE (place integer, outcome text, used_edition text, category_network text, case_code text)
 LANGUAGE plpgsql VOLATILE
 AS $$
@@ -19,16 +19,6 @@ DECLARE
     missing record;
 BEGIN
     taken_at := coalesce(taken_at, now());
-    IF with_token IS NOT NULL AND NOT EXISTS (
-        SELECT FROM tokens AS t JOIN users AS u ON u.user_id = t.user_id
-        WHERE t.token_sha256 = with_token
-          AND (t.expires_at IS NULL OR t.expires_at > taken_at) AND (t.withdrawn_at IS NULL OR t.withdrawn_at > taken_at)
-          AND u.is_active AND u.login = by_login AND u.role = with_role AND u.scope_prefix = in_scope
-    ) THEN
-        RETURN QUERY SELECT NULL::integer, 'unauthenticated', NULL, NULL, NULL;
-        RETURN;
-    END IF;
-
     FOR missing IN
         SELECT DISTINCT date_trunc('month', i.reported_at AT TIME ZONE 'UTC') AS month
         FROM json_to_recordset(items) AS i (reported_at timestamptz)
@@ -38,24 +28,42 @@ BEGIN
         END IF;
     END LOOP;
 
+    IF located_by IS NOT NULL THEN
+        IF located_by <> gridsvc_hold_grid_version() THEN
+            RETURN QUERY SELECT NULL::integer, 'grids-changed', NULL, NULL, NULL;
+            RETURN;
+        END IF;
+    END IF;
+
     RETURN QUERY
-    WITH item AS MATERIALIZED (
-        SELECT i.*, coalesce(i.edition, default_edition) AS used_edition, c.network AS category_network,
-            c.network IS NOT NULL AND (i.network IS NULL OR i.network = c.network) AS is_sound
+    WITH poster AS MATERIALIZED (
+        SELECT p.poster, p.login, p.scope, p.token IS NULL OR EXISTS (
+            SELECT FROM tokens AS t JOIN users AS u ON u.user_id = t.user_id
+            WHERE t.token_sha256 = decode(p.token, 'hex')
+              AND (t.expires_at IS NULL OR t.expires_at > taken_at) AND (t.withdrawn_at IS NULL OR t.withdrawn_at > taken_at)
+              AND u.is_active AND u.login = p.login AND u.role = p.role AND u.scope_prefix = p.scope
+        ) AS is_known
+        FROM json_to_recordset(posters) AS p (poster integer, login text, role text, scope text, token text)
+    ),
+    item AS MATERIALIZED (
+        SELECT i.*, p.login, p.scope, p.is_known, coalesce(i.edition, default_edition) AS used_edition,
+            c.network AS category_network,
+            p.is_known AND c.network IS NOT NULL AND (i.network IS NULL OR i.network = c.network) AS is_sound
         FROM json_to_recordset(items) AS i (
-            place integer, report_id uuid, reported_at timestamptz, edition text, category_code text, network text,
-            source text, description text, reporter text, device text, address text,
+            place integer, poster integer, report_id uuid, reported_at timestamptz, edition text, category_code text,
+            network text, source text, description text, reporter text, device text, address text,
             original_lon double precision, original_lat double precision, original_datum text,
             accuracy_m double precision, altitude_m double precision, heading_deg double precision,
             lon double precision, lat double precision, district_code text, community_code text,
             urban_grid text, social_grid text, security_grid text, unified_grid text, located_at timestamptz,
             content_sha256 text
         )
+        JOIN poster AS p ON p.poster = i.poster
         LEFT JOIN categories AS c ON c.edition = coalesce(i.edition, default_edition) AND c.code = i.category_code
     ),
     receipt AS (
         INSERT INTO report_receipts (report_id, district_code, reported_at, body_sha256, posted_by, device, recorded_at)
-        SELECT report_id, district_code, reported_at, decode(content_sha256, 'hex'), by_login, device, taken_at
+        SELECT report_id, district_code, reported_at, decode(content_sha256, 'hex'), login, device, taken_at
         FROM item WHERE is_sound
         -- always in one order, so that two batches with the same reports wait for each other and do not lock up
         ORDER BY report_id
@@ -69,7 +77,7 @@ BEGIN
         )
         SELECT
             report_id, reported_at, used_edition, category_code, category_network, source, description, reporter, device,
-            address, in_scope, taken_at
+            address, scope, taken_at
         FROM item JOIN receipt USING (report_id) WHERE lon IS NULL
     ),
     report AS (
@@ -121,6 +129,7 @@ BEGIN
         CASE
             WHEN receipt.report_id IS NOT NULL THEN 'created'
             WHEN item.is_sound THEN 'known'
+            WHEN NOT item.is_known THEN 'unauthenticated'
             WHEN item.category_network IS NULL THEN 'category-unknown'
             ELSE 'network-differs'
         END,

@@ -10,9 +10,9 @@ from flask import Blueprint, Response, url_for
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from gridsvc.errors import GridsvcError, RequestInvalidError
+from gridsvc.errors import GridsvcError, RequestInvalidError, UnauthenticatedError
 from gridsvc.services import report_reading, report_updates, reporting
-from gridsvc.web.callers import REPORTERS, now, open_uow, poster
+from gridsvc.web.callers import REPORTERS, now, open_uow, poster, services
 from gridsvc.web.errors import problem_of
 from gridsvc.web.json_bodies import json_answer
 from gridsvc.web.parameters import ClientUuid, Datum, Degrees, Instant, Prefix, Query, Text
@@ -281,8 +281,7 @@ def post_report(body: ReportBody) -> Response:
     for its place.
     """
     spend(1)
-    with open_uow() as uow:
-        receipt, created = reporting.submit_report(uow, _new_report(body), received_at=now(), poster=poster())
+    receipt, created = services().report_queue.submit(_new_report(body), received_at=now(), poster=poster())
     answer = json_answer(receipt, 201 if created else 200)
     answer.headers["Location"] = url_for("reports.get_report", report_id=receipt["report_id"])
     return answer
@@ -306,8 +305,12 @@ def post_batch(items: list[Any]) -> Response:
     spend(max(1, len(items)))
     read = [_read_item(item) for item in items]
     sound = [new for new in read if isinstance(new, reporting.NewReport)]
-    with open_uow() as uow:
-        outcomes = iter(reporting.submit_reports(uow, sound, received_at=now(), poster=poster()))
+    with services().unit_of_statements() as uow:
+        made = reporting.submit_reports(uow, sound, received_at=now(), posters=[poster()] * len(sound))
+    for outcome in made:
+        if isinstance(outcome.refusal, UnauthenticatedError):
+            raise outcome.refusal
+    outcomes = iter(made)
     told = [
         _told(index, item, reporting.Outcome(refusal=new) if isinstance(new, GridsvcError) else next(outcomes))
         for index, (item, new) in enumerate(zip(items, read, strict=True))

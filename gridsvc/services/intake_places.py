@@ -1,0 +1,64 @@
+"""Where reports are that are just being taken in: from the index this process holds, without asking the database.
+
+The answer names the version of the grids it is of. Who stores it confirms in the same transaction that this is still the
+version, and asks again where it is not (`sql/take_reports.sql`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import numpy as np
+
+from gridsvc.services.grid_lookup import NETWORKS, PlaceIndex, Places, find_places, last_version, place_index
+from gridsvc.store.unit_of_work import UnitOfWork
+
+LAYERS = (*NETWORKS, "community", "district")
+
+
+def places_to_confirm(
+    uow: UnitOfWork,
+    lon: Sequence[float],
+    lat: Sequence[float],
+    at: Sequence[datetime],
+    *,
+    now: datetime,
+    is_stale: bool,
+) -> Places:
+    """Return where points are, each at its own instant, by the version of the grids this process knows.
+
+    Whatever the scope: codes outside it are not left out.
+
+    Parameters
+    ----------
+    lon, lat
+        CRS: EPSG:4490, degrees, rounded as stored.
+    now
+        The index of this instant is built where none is held; instants before a change of grids are looked up.
+    is_stale
+        The version known was found to be old: learn the present one first.
+    """
+    version = last_version()
+    if is_stale or version is None or place_index(uow, now, version=version) is None:
+        place_index(uow, now)
+        version = last_version()
+    assert version is not None
+    indexes = [place_index(uow, instant, version=version) for instant in at]
+    if any(index is None for index in indexes):
+        return find_places(uow.everywhere(), lon, lat, at, hold=True)
+    return _from(version, [index for index in indexes if index is not None], lon, lat)
+
+
+def _from(version: str, indexes: Sequence[PlaceIndex], lon: Sequence[float], lat: Sequence[float]) -> Places:
+    x, y = np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64)
+    first = indexes[0]
+    if all(index is first for index in indexes):
+        found = first.find(x, y, LAYERS)
+    else:
+        found = {layer: np.full(len(x), None, dtype=object) for layer in LAYERS}
+        for index in {id(each): each for each in indexes}.values():
+            here = np.flatnonzero([each is index for each in indexes])
+            for layer, codes in index.find(x[here], y[here], LAYERS).items():
+                found[layer][here] = codes
+    return Places(version, found["district"], found["community"], {network: found[network] for network in NETWORKS})

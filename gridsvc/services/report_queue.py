@@ -1,0 +1,109 @@
+"""Reports that come at the same moment are stored together: one location, one statement, one commit for all of them.
+
+Each is answered after that commit, as if it had been alone. Nobody waits for company: who comes first stores what is there, and
+what comes meanwhile is stored by the next.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from gridsvc.errors import GridsvcError
+from gridsvc.services.reporting import NewReport, Outcome, Poster, receipt_in, submit_reports
+from gridsvc.store.unit_of_work import UnitOfWork
+
+MOST_TOGETHER = 100
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    """One report that waits: for its outcome, or for its turn to store what has gathered."""
+
+    report: NewReport
+    poster: Poster
+    received_at: datetime
+    wake: threading.Event = field(default_factory=threading.Event)
+    outcome: Outcome | None = None
+    failure: BaseException | None = None
+
+
+class ReportQueue:
+    """Stores reports of several threads together.
+
+    Parameters
+    ----------
+    open_statements
+        Makes a unit of work without a scope, in which every statement commits by itself.
+    at_once
+        Groups that may be on their way to the database at the same time: while one waits for the disk, the next is
+        prepared.
+    """
+
+    def __init__(self, open_statements: Callable[[], UnitOfWork], *, at_once: int = 2) -> None:
+        self._open = open_statements
+        self._free = at_once
+        self._lock = threading.Lock()
+        self._waiting: list[_Entry] = []
+
+    def submit(self, report: NewReport, *, received_at: datetime, poster: Poster) -> tuple[dict[str, Any], bool]:
+        """Store a report; return its receipt and whether it was new. Raises what `reporting.submit_report` does."""
+        mine = _Entry(report, poster, received_at)
+        with self._lock:
+            self._waiting.append(mine)
+            leads = self._free > 0
+            self._free -= leads
+        if not leads:
+            mine.wake.wait()
+        if mine.outcome is None and mine.failure is None:
+            self._lead()
+        if mine.failure is not None:
+            raise mine.failure
+        assert mine.outcome is not None
+        return receipt_in(mine.outcome)
+
+    def _lead(self) -> None:
+        """Store what has gathered, one's own report included, then wake those who wait for it and the next to lead."""
+        with self._lock:
+            group, self._waiting = self._waiting[:MOST_TOGETHER], self._waiting[MOST_TOGETHER:]
+        try:
+            self._store(group)
+        except BaseException as ending:  # the process is being stopped
+            _fail(group, ending)
+            raise
+        finally:
+            with self._lock:
+                following = self._waiting[0] if self._waiting else None
+                self._free += following is None
+            if following is not None:
+                following.wake.set()
+            for entry in group:
+                entry.wake.set()
+
+    def _store(self, group: list[_Entry]) -> None:
+        try:
+            outcomes = self._submit(group)
+        except GridsvcError as refusal:
+            _fail(group, refusal)
+        except Exception as failure:
+            if len(group) == 1:
+                _fail(group, failure)
+            else:  # one report that the database chokes on must not take the others with it
+                for entry in group:
+                    self._store([entry])
+        else:
+            for entry, outcome in zip(group, outcomes, strict=True):
+                entry.outcome = outcome
+
+    def _submit(self, group: list[_Entry]) -> list[Outcome]:
+        reports, posters = [entry.report for entry in group], [entry.poster for entry in group]
+        with self._open() as uow:
+            return submit_reports(uow, reports, received_at=max(e.received_at for e in group), posters=posters)
+
+
+def _fail(group: list[_Entry], failure: BaseException) -> None:
+    for entry in group:
+        entry.failure = failure
