@@ -34,6 +34,7 @@ from gridsvc.store.report_receipts import ReceiptRepository
 from gridsvc.store.report_updates import ReportUpdateRepository
 from gridsvc.store.reports import ReportRepository
 from gridsvc.store.residences import ResidenceRepository
+from gridsvc.store.unplaced_reports import UnplacedReportRepository
 from gridsvc.store.workforce import AssignmentRepository, WorkerRepository
 
 if TYPE_CHECKING:
@@ -173,6 +174,11 @@ class UnitOfWork:
     def receipts(self) -> ReceiptRepository:
         """What is held of whom."""
         return ReceiptRepository(self.connection, self.scope)
+
+    @cached_property
+    def unplaced_reports(self) -> UnplacedReportRepository:
+        """Reports without a place."""
+        return UnplacedReportRepository(self.connection, self.scope)
 
     @cached_property
     def report_updates(self) -> ReportUpdateRepository:

@@ -1,6 +1,6 @@
 """A small clock in each worker of the server: redraws approved for later take effect when their instant comes.
 
-Reports that a redraw left behind follow it, too, block by block.
+Reports that a redraw left behind follow it, too, block by block; and reports with an address get its place.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import threading
 
 from gridsvc.bootstrap import App
 from gridsvc.errors import GridsvcError
+from gridsvc.services.placing_reports import place_waiting
 from gridsvc.services.redraw_effects import settle
 from gridsvc.services.relocating import has_work, relocate
 from gridsvc.web.callers import now
@@ -27,6 +28,7 @@ def settle_once(app: App) -> int:
         uow.commit()
         if has_work(uow):
             relocate(uow)
+        place_waiting(uow, at=now())
     return len(done)
 
 

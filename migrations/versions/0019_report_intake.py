@@ -69,6 +69,7 @@ def _create_tables() -> None:
         sa.Column("address", sa.Text(), nullable=False),
         sa.Column("scope_prefix", sa.Text(), server_default="", nullable=False),
         sa.Column("received_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("tried_with", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("report_id", name=op.f("pk_unplaced_reports")),
     )
     op.create_index("ix_unplaced_reports_reported_at", "unplaced_reports", ["reported_at", "report_id"], unique=False)

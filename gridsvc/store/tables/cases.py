@@ -73,6 +73,8 @@ unplaced_reports = Table(
     # of who posted it: nobody knows yet which district it belongs to
     Column("scope_prefix", Text, nullable=False, server_default=""),
     recorded_at("received_at"),
+    # the build of the gazetteer that did not know the address well enough
+    Column("tried_with", Text),
     Index("ix_unplaced_reports_reported_at", "reported_at", "report_id"),
 )
 
