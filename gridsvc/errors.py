@@ -279,6 +279,6 @@ class ImportRefusedError(GridsvcError):
 
     code = "import-refused"
 
-    def __init__(self, message: str, *, rows: Sequence[RowError], hint: str = "", **details: Any) -> None:
+    def __init__(self, message: str, *, rows: Sequence[RowError] = (), hint: str = "", **details: Any) -> None:
         super().__init__(message, hint=hint, **details)
         self.rows = tuple(rows)

@@ -54,6 +54,21 @@ def out_suffix(out: Path) -> str:
     return out.suffix.lower()
 
 
+def check_fits(out: Path, rows: int) -> None:
+    """Do nothing when a file of this suffix holds so many rows.
+
+    Raises
+    ------
+    FileUnreadableError
+        When it does not.
+    """
+    if out_suffix(out) == ".xlsx" and rows > _XLSX_ROWS:
+        raise FileUnreadableError(
+            f"{rows} rows do not fit into the workbook {out.name}, which holds {_XLSX_ROWS}.",
+            hint="Write .csv, .gpkg or .parquet instead.",
+        )
+
+
 def write_block(rows: pa.Table, lon: np.ndarray, lat: np.ndarray, path: Path, suffix: str) -> None:
     """Write the rows of one block, with their positions (EPSG:4490, NaN where there is none), in the form `join_blocks` joins."""
     if suffix == ".csv":
@@ -241,11 +256,7 @@ def _join_xlsx(blocks: Sequence[Path], out: Path) -> None:
         with pa.memory_map(str(block)) as source:
             file = pa.ipc.open_file(source)
             rows += sum(file.get_batch(i).num_rows for i in range(file.num_record_batches))
-    if rows > _XLSX_ROWS:
-        raise FileUnreadableError(
-            f"{rows} rows do not fit into a workbook, which holds {_XLSX_ROWS}.",
-            hint="Write .csv, .gpkg or .parquet instead.",
-        )
+    check_fits(out, rows)
     out.write_bytes(_workbook(pa.concat_tables(_tables(blocks)).to_pandas()))
 
 

@@ -14,17 +14,25 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 
 from gridsvc.bootstrap import App
-from gridsvc.errors import GridsvcError
-from gridsvc.formats.located_rows import out_suffix
-from gridsvc.formats.row_blocks import BLOCK_ROWS, plan_blocks
+from gridsvc.errors import (
+    CrsMismatchError,
+    DatumMissingError,
+    DatumUnknownError,
+    FileUnreadableError,
+    GridsvcError,
+    ImportRefusedError,
+)
+from gridsvc.formats.row_blocks import BLOCK_ROWS
 from gridsvc.progress import SILENT, Progress
 from gridsvc.services.division_run import behave_as_helper
-from gridsvc.services.locating_files import STEP, LocatedFile, LocateOrder, locate_file
-from gridsvc.services.locating_runs import LocatingRun, finish_run, keep_grids, locate_task, open_run
+from gridsvc.services.locating_files import STEP, LocatedFile, LocateOrder, check_order, locate_file
+from gridsvc.services.locating_runs import LocatingRun, discard_run, finish_run, keep_grids, locate_task, open_run
 
 logger = logging.getLogger(__name__)
 
 _ANSWER_S = 10.0
+# refusals after which nothing that was done can be used
+_OF_THE_FILE = (ImportRefusedError, FileUnreadableError, DatumMissingError, DatumUnknownError, CrsMismatchError)
 
 
 def run_locating(
@@ -66,8 +74,7 @@ def run_locating(
         A process died, or Dask is not there.
     """
     began = time.perf_counter()
-    out_suffix(order.out)
-    plan = plan_blocks(order.path, encoding=order.encoding, layer=order.layer, rows=block_rows)
+    plan = check_order(order, block_rows)
     if len(plan.blocks) == 1 and not resume:
         with app.unit_of_work() as uow:
             return locate_file(
@@ -79,8 +86,12 @@ def run_locating(
             keep_grids(uow, run)
         missing = run.missing
         progress.start(f"{STEP} ({plan.unit})", sum(plan.blocks[number].size for number in missing))
-        for number in _done(run, missing, processes, dask):
-            progress.advance(plan.blocks[number].size)
+        try:
+            for number in _done(run, missing, processes, dask):
+                progress.advance(plan.blocks[number].size)
+        except _OF_THE_FILE:
+            discard_run(run)
+            raise
         progress.start("write points")
         result = finish_run(run)
     logger.info("located %d rows in %d blocks, %.1f s", result.rows, len(plan.blocks), time.perf_counter() - began)

@@ -18,20 +18,20 @@ import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
 
-from gridsvc.errors import CoordinateError, ImportRefusedError, RowError
+from gridsvc.errors import CoordinateError, FileUnreadableError, ImportRefusedError, RowError
 from gridsvc.formats.declared_datum import DeclaredDatum, declare_datum
 from gridsvc.formats.import_fields import POSITION, as_numbers
-from gridsvc.formats.located_rows import OUT_SUFFIXES, join_blocks, out_suffix, write_block
-from gridsvc.formats.row_blocks import BlockPlan, RowTable, plan_blocks, read_block
+from gridsvc.formats.located_rows import OUT_SUFFIXES, check_fits, join_blocks, out_suffix, write_block
+from gridsvc.formats.row_blocks import BLOCK_ROWS, BlockPlan, RowTable, plan_blocks, read_block
 from gridsvc.geo.datums import check_lonlat, is_lonlat
 from gridsvc.progress import SILENT, Progress
+from gridsvc.services.grid_layers import LAYERS, LayerIndex, read_layers
 from gridsvc.services.locating import COMMUNITY, NETWORKS, locate_arrays
 from gridsvc.store.unit_of_work import UnitOfWork
 
 __all__ = ["OUT_SUFFIXES", "LocateOrder", "LocatedFile", "locate_file"]
 
 STEP = "locate points"
-LAYERS = (COMMUNITY, *NETWORKS)
 # so many faults are listed one by one; all are counted
 LISTED_FAULTS = 10_000
 _POINT = 0
@@ -117,27 +117,40 @@ def locate_file(
         When a file cannot be read, or the format of ``out`` is not known.
     """
     order = LocateOrder(path, out, datum, at, dict(mapping or {}), partial, encoding, layer)
-    suffix = out_suffix(out)
-    plan = plan_blocks(path, encoding=encoding, layer=layer)
+    plan = check_order(order, BLOCK_ROWS)
 
     def find(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> Mapping[str, NDArray[np.object_]]:
         return locate_arrays(uow, lon, lat, "cgcs2000", at=at)
 
+    finder: Finder = find if len(plan.blocks) == 1 else LayerIndex(read_layers(uow, at))
     progress.start(f"{STEP} ({plan.unit})", sum(block.size for block in plan.blocks))
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=_folder_of(out)) as folder:
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.resolve().parent) as folder:
         outcomes, parts = [], []
         for number, block in enumerate(plan.blocks):
             parts.append(Path(folder) / f"{number}")
-            outcomes.append(locate_block(plan, number, order, find, parts[-1]))
+            outcomes.append(locate_block(plan, number, order, finder, parts[-1]))
             progress.advance(block.size)
-        return join_outcomes(order, outcomes, parts, Path(folder) / f"out{suffix}")
+        return join_outcomes(order, outcomes, parts, Path(folder) / f"out{out_suffix(out)}")
 
 
-def _folder_of(out: Path) -> Path:
-    folder = out.resolve().parent
+def check_order(order: LocateOrder, block_rows: int) -> BlockPlan:
+    """Return how the file of an order is read, after checking what can be known before its rows are read.
+
+    Raises
+    ------
+    FileUnreadableError
+        When the file cannot be read, or the answer could not be written: no such format or folder, too many rows for it.
+    """
+    out_suffix(order.out)
+    folder = order.out.resolve().parent
     if not folder.is_dir():
-        raise NotADirectoryError(2, "No such folder", str(folder))
-    return folder
+        raise FileUnreadableError(
+            f"There is no folder {folder} for {order.out.name}.", hint="Make it, or name another."
+        )
+    plan = plan_blocks(order.path, encoding=order.encoding, layer=order.layer, rows=block_rows)
+    if plan.unit == "rows":
+        check_fits(order.out, sum(block.size for block in plan.blocks))
+    return plan
 
 
 def locate_block(plan: BlockPlan, number: int, order: LocateOrder, find: Finder, target: Path) -> BlockOutcome:

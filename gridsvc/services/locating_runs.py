@@ -19,19 +19,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 import pyarrow.feather as feather
-import shapely
-from numpy.typing import NDArray
 
 from gridsvc.errors import ConflictError, ImportRefusedError, NotFoundError, RowError
 from gridsvc.formats.located_rows import out_suffix
 from gridsvc.formats.row_blocks import BlockPlan
-from gridsvc.geo.location import GridIndex
+from gridsvc.services.grid_layers import LayerIndex, read_layers
 from gridsvc.services.locating_files import (
-    COMMUNITY,
-    NETWORKS,
     BlockOutcome,
     LocatedFile,
     LocateOrder,
@@ -116,16 +110,7 @@ def keep_grids(uow: UnitOfWork, run: LocatingRun) -> None:
     target = run.folder / _GRIDS
     if target.is_file():
         return
-    layers, codes, shapes = [], [], []
-    for layer in (COMMUNITY, *NETWORKS):
-        at = run.order.at
-        frame = uow.divisions.list(COMMUNITY, at=at) if layer == COMMUNITY else uow.grids.list(layer, at=at)
-        drawn = frame[frame.geometry.notna()]
-        layers += [layer] * len(drawn)
-        codes += drawn["code"].tolist()
-        shapes += shapely.to_wkb(drawn.geometry.to_numpy()).tolist()
-    table = pa.table({"layer": pa.array(layers, pa.string()), "code": pa.array(codes, pa.string()), "shape": pa.array(shapes, pa.binary())})  # fmt: skip
-    feather.write_feather(table, _beside(target), compression="lz4")
+    feather.write_feather(read_layers(uow, run.order.at), _beside(target), compression="lz4")
     _beside(target).replace(target)
 
 
@@ -136,6 +121,11 @@ def locate_task(task: BlockTask) -> int:
     _beside(rows).replace(rows)
     _put(_record(task.folder, task.number), asdict(outcome))
     return task.number
+
+
+def discard_run(run: LocatingRun) -> None:
+    """Take the folder away: the file was refused, and what was done of it is of no use."""
+    shutil.rmtree(run.folder)
 
 
 def finish_run(run: LocatingRun) -> LocatedFile:
@@ -151,9 +141,9 @@ def finish_run(run: LocatingRun) -> LocatedFile:
     try:
         result = join_outcomes(run.order, outcomes, parts, run.folder / f"out{out_suffix(run.order.out)}")
     except ImportRefusedError:
-        shutil.rmtree(run.folder)
+        discard_run(run)
         raise
-    shutil.rmtree(run.folder)
+    discard_run(run)
     return result
 
 
@@ -229,27 +219,11 @@ def _outcome(path: Path) -> BlockOutcome:
     return BlockOutcome(**stored | {"faults": [RowError(**fault) for fault in stored["faults"]]})
 
 
-class _Indexes:
-    """The grids a run keeps, ready for looking up."""
-
-    def __init__(self, folder: Path) -> None:
-        table = feather.read_table(folder / _GRIDS)
-        layers = np.asarray(table.column("layer").to_pylist(), dtype=object)
-        self._by_layer = {}
-        for layer in (COMMUNITY, *NETWORKS):
-            own = table.take(pa.array(np.flatnonzero(layers == layer)))
-            shapes = shapely.from_wkb(np.array(own.column("shape").to_pylist(), dtype=object))
-            self._by_layer[layer] = GridIndex(own.column("code").to_pylist(), shapes)
-
-    def __call__(self, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> dict[str, NDArray[np.object_]]:
-        return {layer: index.locate(lon, lat) for layer, index in self._by_layer.items()}
-
-
 @lru_cache(maxsize=1)
-def _indexes_of(folder: Path, _written: int) -> _Indexes:
-    return _Indexes(folder)
+def _index_of(folder: Path, _written: int) -> LayerIndex:
+    return LayerIndex(feather.read_table(folder / _GRIDS))
 
 
-def _finder(folder: Path) -> _Indexes:
-    """Return the indexes of a run, built once in a process."""
-    return _indexes_of(folder, (folder / _GRIDS).stat().st_mtime_ns)
+def _finder(folder: Path) -> LayerIndex:
+    """Return the index of a run, built once in a process."""
+    return _index_of(folder, (folder / _GRIDS).stat().st_mtime_ns)

@@ -18,7 +18,7 @@ import shapely
 from factories.stored_town import COMMUNITIES, DISTRICT, LATER, SIDE, SOUTH, START, WEST, division_frame, grid_frame
 
 from gridsvc.bootstrap import App
-from gridsvc.errors import ConflictError, GridsvcError, ImportRefusedError, NotFoundError
+from gridsvc.errors import ConflictError, FileUnreadableError, GridsvcError, ImportRefusedError, NotFoundError
 from gridsvc.jobs.locating_job import run_locating
 from gridsvc.services.locating_files import LocateOrder, locate_file
 from gridsvc.settings import read_settings
@@ -137,6 +137,28 @@ def test_bad_rows_of_all_blocks_are_listed_with_their_numbers_and_nothing_is_lef
     assert [path.name for path in tmp_path.iterdir()] == [source.name]
     partial = run_locating(app, order_of(source, out, partial=True), block_rows=BLOCK)
     assert (partial.refused_rows, [row.row for row in partial.refused]) == (3, [4, 1501, 2223])
+
+
+def test_a_file_that_is_refused_leaves_nothing_behind(app, tmp_path):
+    source = tmp_path / "points.parquet"
+    points().rename(columns={"lon": "经", "lat": "纬"}).to_parquet(source, row_group_size=1000)
+
+    with pytest.raises(ImportRefusedError, match="no column for lon") as refused:
+        run_locating(app, order_of(source, tmp_path / "out.csv"), processes=2, block_rows=BLOCK)
+    with pytest.raises(FileUnreadableError, match="There is no folder"):
+        run_locating(app, order_of(source, tmp_path / "none" / "out.csv"), block_rows=BLOCK)
+
+    assert refused.value.rows[0].field == "lon"
+    assert [path.name for path in tmp_path.iterdir()] == [source.name]
+
+
+def test_a_workbook_that_would_be_too_long_is_refused_before_anything_is_done(app, tmp_path, monkeypatch):
+    monkeypatch.setattr("gridsvc.formats.located_rows._XLSX_ROWS", COUNT - 1)
+
+    with pytest.raises(FileUnreadableError, match="do not fit into the workbook"):
+        run_locating(app, order_of(written(tmp_path, ".parquet"), tmp_path / "out.xlsx"), block_rows=BLOCK)
+
+    assert not (tmp_path / "out.xlsx.blocks").exists()
 
 
 def stopped_half_way(app, order, monkeypatch, after=4):
