@@ -2,7 +2,7 @@
 
 Communities are squares of 400 m in a square, cut into six grids each; positions, times and categories are drawn evenly, so
 that every grid and month has its share. Rows are made by the server itself, each month's table first and its indexes when it is
-attached. Receipts are left out: nothing measured here reads them.
+attached.
 """
 
 from __future__ import annotations
@@ -71,6 +71,12 @@ INSERT INTO {cases} (district_code, opened_at, case_id, case_code, report_id, ed
 SELECT district_code, reported_at, gen_random_uuid(), district_code || to_char(reported_at, 'YYYYMMDD') || report_no, report_id,
        edition, category_code, network, 'closed', geom, community_code, urban_grid, social_grid, security_grid, unified_grid
 FROM {reports}
+"""
+
+
+_RECEIPTS = """
+INSERT INTO report_receipts (report_id, district_code, reported_at, body_sha256)
+SELECT report_id, district_code, reported_at, sha256(convert_to(report_id::text, 'UTF8')) FROM {reports}
 """
 
 
@@ -153,6 +159,7 @@ def _fill_month(engine: Engine, first: datetime, last: datetime, count: int, num
         bound = {"first": first, "last": last, "count": count, "number": number}
         connection.execute(text(_FILL.replace("{table}", names["reports"])), bound)
         connection.execute(text(_CASES.replace("{reports}", names["reports"]).replace("{cases}", names["cases"])))
+        connection.execute(text(_RECEIPTS.replace("{reports}", names["reports"])))
         for table, name in names.items():
             span = f"FROM ('{first.isoformat()}') TO ('{last.isoformat()}')"
             connection.execute(text(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES {span}"))

@@ -6,7 +6,7 @@ report of the communities against the SQL rule afterwards.
 
     python benchmarks/relocate_reports.py [--reports 1000000] [--keep FOLDER] [--json]
 
-Goal for 20,000,000 reports: seconds, and only the reports that can change. Takes about 1 GB of disk per 1.2 million reports.
+Goal for 20,000,000 reports: seconds, and only the reports that can change. Takes about 1 GB of disk per 0.8 million reports.
 """
 
 from __future__ import annotations
