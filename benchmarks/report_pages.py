@@ -68,7 +68,7 @@ def pages(engine: Engine, count: int) -> dict[str, dict[str, float]]:
                 if kind == "the page after":
                     page["cursor"] = list_reports(uow, **page).next_cursor or ""
                 began = time.perf_counter()
-                rows.append(len(list_reports(uow, **page).reports))
+                rows.append(len(list_reports(uow, **page).rows))
                 spent.append((time.perf_counter() - began) * 1000)
         low, high = np.percentile(spent[1:], [50, 95])
         answer[kind] = {"p50_ms": round(float(low), 2), "p95_ms": round(float(high), 2), "rows": float(np.mean(rows))}
