@@ -23,7 +23,6 @@ from sqlalchemy import Engine, text
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from gridsvc.store import months
 from gridsvc.store.embedded import EmbeddedPostgres
 from gridsvc.store.engine import make_engine
 from gridsvc.store.migrate import upgrade
@@ -33,7 +32,6 @@ SIDE_COMMUNITIES = 84
 PARTS_X, PARTS_Y = 3, 2
 WEST, SOUTH, STEP = 116.0, 39.7, 0.0048
 BEGIN, MONTHS = datetime(2023, 1, 1, tzinfo=UTC), 36
-END = datetime(2026, 1, 1, tzinfo=UTC)
 EDITION = "gbt-47678.5-2026"
 _PER_DISTRICT, _PER_STREET = 441, 21
 
@@ -120,12 +118,12 @@ def filled_city(reports: int, *, folder: Path | None = None, keep: str | None = 
 def _fill(engine: Engine, reports: int) -> None:
     """Fill what is missing: a month is there as a whole or not at all, so that a stopped fill goes on."""
     began = time.perf_counter()
-    starts = months.months_between(BEGIN, END)
+    starts = [BEGIN.replace(year=BEGIN.year + i // 12, month=i % 12 + 1) for i in range(MONTHS + 1)]
     shares = [reports * i // MONTHS for i in range(MONTHS + 1)]
     with engine.connect() as connection:
         held = set(connection.scalars(text("SELECT relname FROM pg_class WHERE relname LIKE 'reports\\_y%'")))
         is_divided = connection.scalar(text("SELECT EXISTS (SELECT FROM grids)"))
-    missing = [i for i in range(MONTHS) if months.partition_name("reports", starts[i]) not in held]
+    missing = [i for i in range(MONTHS) if _partition("reports", starts[i]) not in held]
     if not is_divided:
         _put_grids(engine)
     for i in missing:
@@ -142,6 +140,10 @@ def _fill(engine: Engine, reports: int) -> None:
     print(f"\n{len(missing)} months filled in {time.perf_counter() - began:.0f} s, {size}", file=sys.stderr)
 
 
+def _partition(table: str, month: datetime) -> str:
+    return f"{table}_y{month:%Y}m{month:%m}"
+
+
 def _put_grids(engine: Engine) -> None:
     with UnitOfWork(engine) as uow:
         grids = grid_frame(range(SIDE_COMMUNITIES**2))
@@ -152,7 +154,7 @@ def _put_grids(engine: Engine) -> None:
 
 
 def _fill_month(engine: Engine, first: datetime, last: datetime, count: int, number: int) -> None:
-    names = {table: months.partition_name(table, first) for table in ("reports", "cases")}
+    names = {table: _partition(table, first) for table in ("reports", "cases")}
     with engine.begin() as connection:
         for table, name in names.items():
             connection.execute(text(f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"))
