@@ -90,10 +90,7 @@ def build_gazetteer(uow: UnitOfWork, *, at: datetime, progress: Progress = SILEN
         raise ForbiddenError("The gazetteer is built for all divisions at once.", hint="Use a scope of everything.")
     uow.gazetteer.begin_build()
     ever = uow.gazetteer.divisions_ever()
-    regions = _regions(ever)
-    uow.gazetteer.replace("", _frame(_PLACE_COLUMNS, regions), _frame(_PLATE_COLUMNS, []))
-    counts: dict[str, int] = defaultdict(int, division=len(regions))
-    plates = 0
+    counts: dict[str, int] = defaultdict(int, division=store_divisions(uow, ever))
     drawn = _drawn_districts(ever)
     uow.gazetteer.drop_districts_except([code for code, _ in drawn])
     progress.start("build gazetteer", len(drawn))
@@ -104,16 +101,21 @@ def build_gazetteer(uow: UnitOfWork, *, at: datetime, progress: Progress = SILEN
         district.add_addresses(sources["addresses"])
         district.add_residences(sources["residences"])
         district.add_facilities(sources["facilities"])
-        place_rows, plate_rows = district.rows()
-        uow.gazetteer.replace(code, _frame(_PLACE_COLUMNS, place_rows), _frame(_PLATE_COLUMNS, plate_rows))
-        plates += len(plate_rows)
-        for row in place_rows:
-            counts[row[2]] += 1
+        for kind, count in district.store(uow).items():
+            counts[kind] += count
         progress.advance()
     progress.start("index gazetteer")
+    plates = counts.pop("plate", 0)
     totals = {"places": dict(sorted(counts.items())), "plates": plates, "districts": len(drawn)}
     build_id = uow.gazetteer.finish_build(at, totals)
     return GazetteerBuilt(build_id, len(drawn), dict(sorted(counts.items())), plates)
+
+
+def store_divisions(uow: UnitOfWork, ever: gpd.GeoDataFrame) -> int:
+    """Put every version of every division into the gazetteer and return how many there are."""
+    rows = _regions(ever)
+    uow.gazetteer.replace("", _frame(_PLACE_COLUMNS, rows), _frame(_PLATE_COLUMNS, []))
+    return len(rows)
 
 
 def _regions(ever: gpd.GeoDataFrame) -> list[tuple[Any, ...]]:
@@ -339,6 +341,15 @@ class DistrictNames:
         return [Spot(where, code, accuracy, since, _end(until)) for where, code, since, until in dates]
 
     # -- rows ----------------------------------------------------------------------------------------------------------
+
+    def store(self, uow: UnitOfWork) -> dict[str, int]:
+        """Put what was gathered in place of what the gazetteer had of the district; return rows by kind, plates as ``plate``."""
+        places, plates = self.rows()
+        uow.gazetteer.replace(self.code, _frame(_PLACE_COLUMNS, places), _frame(_PLATE_COLUMNS, plates))
+        counts: dict[str, int] = defaultdict(int, plate=len(plates))
+        for row in places:
+            counts[row[2]] += 1
+        return dict(counts)
 
     def rows(self) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
         """Return the rows of places and of plates, ordered, in EPSG:4490."""

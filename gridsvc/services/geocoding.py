@@ -138,8 +138,11 @@ class _Region:
         return self.since <= at and (self.until is None or at < self.until)
 
 
-class _Lexicon:
-    """The divisions of one build of the gazetteer, by level and name, misspelt ones too."""
+class DivisionNames:
+    """The divisions of one build of the gazetteer, by level and name, misspelt ones too.
+
+    ``rows`` are those of `GazetteerRepository.regions`.
+    """
 
     def __init__(self, rows: Iterable[dict[str, Any]]) -> None:
         self.by_code: dict[str, list[_Region]] = defaultdict(list)
@@ -193,18 +196,18 @@ def _one_less(word: str) -> set[str]:
     return {word[:i] + word[i + 1 :] for i in range(len(word))} if len(word) >= 2 else set()
 
 
-_lexicons: OrderedDict[str, _Lexicon] = OrderedDict()
+_lexicons: OrderedDict[str, DivisionNames] = OrderedDict()
 _lexicons_lock = Lock()
 _LEXICONS_KEPT = 4
 
 
-def _lexicon(uow: UnitOfWork, build_id: str) -> _Lexicon:
+def _lexicon(uow: UnitOfWork, build_id: str) -> DivisionNames:
     """Return the divisions of a build, read once per process: a build never changes."""
     with _lexicons_lock:
         if build_id in _lexicons:
             _lexicons.move_to_end(build_id)
             return _lexicons[build_id]
-    made = _Lexicon(uow.gazetteer.regions())
+    made = DivisionNames(uow.gazetteer.regions())
     with _lexicons_lock:
         _lexicons[build_id] = made
         while len(_lexicons) > _LEXICONS_KEPT:
@@ -267,7 +270,7 @@ def geocode(
 class _Search:
     """One address against the gazetteer."""
 
-    def __init__(self, uow: UnitOfWork, lexicon: _Lexicon, address: Address, at: datetime) -> None:
+    def __init__(self, uow: UnitOfWork, lexicon: DivisionNames, address: Address, at: datetime) -> None:
         self.uow = uow
         self.lexicon = lexicon
         self.address = address
@@ -595,7 +598,7 @@ def _ranked(hits: list[_Hit], near: tuple[float, float] | None) -> list[tuple[_H
 
 
 def _candidate(
-    uow: UnitOfWork, lexicon: _Lexicon, address: Address, hit: _Hit, score: float, at: datetime
+    uow: UnitOfWork, lexicon: DivisionNames, address: Address, hit: _Hit, score: float, at: datetime
 ) -> Candidate | None:
     """Return a hit as a candidate, moved as the address says; None where it lies outside the scope."""
     lon, lat, accuracy = hit.lon, hit.lat, hit.accuracy_m
