@@ -61,7 +61,7 @@ SETTINGS: tuple[Setting, ...] = (
         "GRIDSVC_REPORTS_PER_MINUTE",
         "6000",
         "per minute",
-        "Reports one caller may post in the long run; more get 429. 0: no limit.",
+        "Reports and photos one caller may post in the long run; more get 429. 0: no limit.",
     ),
     Setting("GRIDSVC_LOCALE", "zh_Hans_CN", "", "Language when the user has chosen none: zh_Hans_CN or en."),
     Setting("GRIDSVC_TIMEZONE", "Asia/Shanghai", "", "Time zone of calendars and of times shown."),

@@ -77,7 +77,7 @@ def spend(items: int) -> None:
     if wait:
         seconds = math.ceil(wait)
         raise TooManyRequestsError(
-            f"More than {limit.per_minute:,} reports a minute came from this caller.",
+            f"More than {limit.per_minute:,} reports and photos a minute came from this caller.",
             hint=f"Wait {seconds} s, as the Retry-After header says, then send the same again.",
             retry_after_s=seconds,
         )

@@ -11,6 +11,8 @@ from factories import served_town
 from factories import stored_town as town
 from sqlalchemy import text
 
+from gridsvc.web.rate_limits import RateLimit
+
 pytestmark = [pytest.mark.postgis, pytest.mark.filterwarnings("ignore::UserWarning:PIL")]
 REPORT = served_town.report_body()["report_id"]
 OTHER = "11111111-2222-4333-8444-555555555555"
@@ -369,3 +371,24 @@ def test_who_opens_a_whole_picture_is_logged(town_client, caplog):
         town_client.get(receipt["url"])
 
     assert [r.getMessage() for r in caplog.records] == [f"photo {receipt['sha256']} read by anonymous"]
+
+
+def test_a_device_is_told_which_photos_of_its_reports_are_kept(town_client):
+    early = post(town_client, made.photo(2)).json["sha256"]
+    post_report(town_client)
+    late = post(town_client).json["sha256"]
+
+    items = town_client.get("/api/v1/reports:mine").json["items"]
+
+    assert [(item["report_id"], set(item["photos"])) for item in items] == [(REPORT, {early, late})]
+
+
+def test_photos_and_reports_have_one_limit_a_minute(town_client):
+    client = town_client
+    client.application.extensions["gridsvc_rate_limit"] = RateLimit(per_minute=1, burst=2)
+    statuses = [post(client, made.photo(seed)).status_code for seed in (1, 2)]
+    refused = post(client, made.photo(3))
+
+    assert statuses == [201, 201]
+    assert (refused.status_code, refused.json["code"]) == (429, "too-many-requests")
+    assert int(refused.headers["Retry-After"]) > 0

@@ -18,6 +18,7 @@ from gridsvc.services.photos import PhotoRules, Sender
 from gridsvc.web.callers import READERS, REPORTERS, caller, now, open_uow, require_role
 from gridsvc.web.json_bodies import json_answer
 from gridsvc.web.parameters import Query
+from gridsvc.web.rate_limits import spend
 from gridsvc.web.routing import Answer, Endpoints, Header
 
 photos = Blueprint("photos", __name__)
@@ -155,7 +156,7 @@ def _sent_photo(rules: PhotoRules) -> tuple[bytes, str | None]:
         200: Answer("Was kept before; the same receipt.", PhotoReceipt),
     },
     roles=REPORTERS,
-    refusals=(409,),
+    refusals=(409, 429),
 )
 def post_photo(report_id: UUID) -> Response:
     """Keep a photo: JPEG, PNG or WebP, one still picture.
@@ -164,6 +165,7 @@ def post_photo(report_id: UUID) -> Response:
     again is safe. With ``sha256`` a photo that was changed on the way is refused. A photo may come before its report; it is
     held then and belongs to the report as soon as that comes. Kept is the picture encoded anew, upright, without EXIF.
     """
+    spend(1)
     data, claimed = _sent_photo(photo_rules())
     receipt, created = service.take_photo(
         open_scoped, photo_files(), photo_rules(), report_id, data, claimed_sha256=claimed, sender=sender(), received_at=now(),

@@ -34,6 +34,7 @@ from gridsvc.web.api.photos import (
 )
 from gridsvc.web.callers import REPORTERS, now, open_uow
 from gridsvc.web.json_bodies import json_answer
+from gridsvc.web.rate_limits import spend
 from gridsvc.web.routing import Answer, Endpoints, Header
 
 uploads = Blueprint("uploads", __name__)
@@ -227,6 +228,7 @@ def post_upload() -> Response:
     brings_bytes = request.mimetype == PIECE_TYPE
     if not brings_bytes and request.content_length:
         _require_piece_type()
+    spend(1)
     with open_uow() as uow:
         upload = service.begin_upload(
             uow, photo_rules(), _report_id(metadata), length, sha256=read_sha256(metadata.get("sha256")), sender=sender(), at=now(),
