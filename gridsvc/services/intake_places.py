@@ -7,14 +7,26 @@ version, and asks again where it is not (`sql/take_reports.sql`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gridsvc.services.grid_lookup import NETWORKS, PlaceIndex, Places, find_places, last_version, place_index
+from gridsvc.services.grid_lookup import NETWORKS, PlaceIndex, find_places, last_version, place_index
 from gridsvc.store.unit_of_work import UnitOfWork
 
 LAYERS = (*NETWORKS, "community", "district")
+
+
+@dataclass(frozen=True, slots=True)
+class PlacesToConfirm:
+    """Codes of points in their order, None where there is none; of the grids and divisions of ``version``."""
+
+    version: str
+    district: Sequence[str | None]
+    community: Sequence[str | None]
+    grids: dict[str, Sequence[str | None]]
 
 
 def places_to_confirm(
@@ -25,7 +37,7 @@ def places_to_confirm(
     *,
     now: datetime,
     is_stale: bool,
-) -> Places:
+) -> PlacesToConfirm:
     """Return where points are, each at its own instant, by the version of the grids this process knows.
 
     Whatever the scope: codes outside it are not left out.
@@ -46,19 +58,18 @@ def places_to_confirm(
     assert version is not None
     indexes = [place_index(uow, instant, version=version) for instant in at]
     if any(index is None for index in indexes):
-        return find_places(uow.everywhere(), lon, lat, at, hold=True)
-    return _from(version, [index for index in indexes if index is not None], lon, lat)
+        found = find_places(uow.everywhere(), lon, lat, at, hold=True)
+        return PlacesToConfirm(found.version, found.district, found.community, dict(found.grids))
+    codes = _codes([index for index in indexes if index is not None], lon, lat)
+    return PlacesToConfirm(version, codes["district"], codes["community"], {name: codes[name] for name in NETWORKS})
 
 
-def _from(version: str, indexes: Sequence[PlaceIndex], lon: Sequence[float], lat: Sequence[float]) -> Places:
+def _codes(indexes: Sequence[PlaceIndex], lon: Sequence[float], lat: Sequence[float]) -> dict[str, NDArray[np.object_]]:
+    """Return for each layer the codes of points, each looked up in its own index."""
     x, y = np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64)
-    first = indexes[0]
-    if all(index is first for index in indexes):
-        found = first.find(x, y, LAYERS)
-    else:
-        found = {layer: np.full(len(x), None, dtype=object) for layer in LAYERS}
-        for index in {id(each): each for each in indexes}.values():
-            here = np.flatnonzero([each is index for each in indexes])
-            for layer, codes in index.find(x[here], y[here], LAYERS).items():
-                found[layer][here] = codes
-    return Places(version, found["district"], found["community"], {network: found[network] for network in NETWORKS})
+    codes = {layer: np.full(len(x), None, dtype=object) for layer in LAYERS}
+    for index in {id(each): each for each in indexes}.values():
+        here = np.array([each is index for each in indexes])
+        for layer in LAYERS:
+            codes[layer][here] = index.layers[layer].locate(x[here], y[here])
+    return codes

@@ -108,14 +108,15 @@ def _bearer_token() -> str | None:
 
 def _remembered(token: str) -> Caller:
     """Return the caller of a token, from memory where it was asked for within the last minute."""
-    remembered: dict[str, tuple[float, Caller]] = current_app.extensions["gridsvc_tokens"]
-    until, who = remembered.get(token, (0.0, None))
+    remembered: dict[bytes, tuple[float, Caller]] = current_app.extensions["gridsvc_tokens"]
+    hashed = access.token_hash(token)
+    until, who = remembered.get(hashed, (0.0, None))
     if who is not None and time.monotonic() < until:
         return who
     who = principal_of(token)
     if len(remembered) >= REMEMBER_MOST:
         remembered.clear()
-    remembered[token] = (time.monotonic() + REMEMBER_S, who)
+    remembered[hashed] = (time.monotonic() + REMEMBER_S, who)
     return who
 
 
@@ -123,7 +124,7 @@ def _forget_refused(answer: Response) -> Response:
     """Forget a token that was refused, so that the next request asks the database for what it stands for now."""
     if answer.status_code == 401 and request.endpoint in VERIFIED_WHEN_STORED:
         token = request.headers.get("Authorization", "").partition(" ")[2].strip()
-        current_app.extensions["gridsvc_tokens"].pop(token, None)
+        current_app.extensions["gridsvc_tokens"].pop(access.token_hash(token), None)
     return answer
 
 

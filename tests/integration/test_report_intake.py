@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from threading import Barrier
 
@@ -248,3 +248,61 @@ def test_a_token_that_stands_for_nobody_any_more_stores_nothing(flask_app, engin
     post()  # the token is asked for anew, and may stand for somebody else by now
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM reports")) == 1
+
+
+def redraw_social(uow, at):
+    """Put other governance grids in force from ``at``; the caller commits."""
+    redraw = uow.redraws.open_draft("social", town.DISTRICT, "automatic", "test", at)
+    uow.redraws.put_grids(redraw, town.grid_frame(parts=3, first_serial=11))
+    uow.redraws.approve(redraw, "test", at, at, {})
+
+
+def test_a_report_after_a_redraw_has_its_grids_although_the_process_knew_the_old_ones(engine):
+    before = submit(engine, new_report())[0].receipt
+    with UnitOfWork(engine) as uow:
+        redraw_social(uow, datetime(2026, 2, 1, tzinfo=UTC))
+        uow.commit()
+    after = submit(engine, new_report())[0].receipt
+
+    assert before["grids"]["social"].endswith(("001", "002"))
+    assert after["grids"]["social"].endswith("012")
+
+
+def test_a_report_waits_for_a_redraw_that_is_being_committed(engine):
+    submit(engine, new_report())
+    with UnitOfWork(engine) as uow, ThreadPoolExecutor(1) as pool:
+        redraw_social(uow, datetime(2026, 2, 1, tzinfo=UTC))
+        posted = pool.submit(submit, engine, new_report())
+        assert not wait([posted], timeout=1.0).done
+        uow.commit()
+        receipt = posted.result(timeout=60)[0].receipt
+
+    assert receipt["grids"]["social"].endswith("012")
+
+
+def test_a_redraw_waits_for_reports_that_are_being_stored(engine):
+    submit(engine, new_report())
+    with UnitOfWork(engine) as uow, ThreadPoolExecutor(1) as pool:
+        row = {"content_sha256": "00", "reported_at": NOW, "category_code": "E06001", "address": "江汉路1号"}
+        version = uow.connection.scalar(text("SELECT version::text FROM grid_version"))
+        posted = [row | {"report_id": str(uuid.uuid4())}]
+        assert uow.intake.take(posted, posters=[PHONE], at=NOW, grid_version=version) is not None
+
+        def redraw():
+            with UnitOfWork(engine) as other:
+                redraw_social(other, datetime(2026, 2, 1, tzinfo=UTC))
+                other.commit()
+
+        drawn = pool.submit(redraw)
+        assert not wait([drawn], timeout=1.0).done
+        uow.commit()
+        drawn.result(timeout=60)
+
+
+def test_reports_located_by_an_older_version_are_not_stored(engine):
+    row = {"content_sha256": "00", "reported_at": NOW, "category_code": "E06001", "address": "江汉路1号"}
+    with UnitOfWork(engine) as uow:
+        posted = [row | {"report_id": str(uuid.uuid4())}]
+        assert uow.intake.take(posted, posters=[PHONE], at=NOW, grid_version=str(uuid.uuid4())) is None
+        assert uow.reports.count() == 0
+        assert uow.intake.received([posted[0]["report_id"]]) == {}
