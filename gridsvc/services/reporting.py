@@ -171,7 +171,7 @@ class _Draft:
     @classmethod
     def of(cls, report: NewReport, poster: Poster, received_at: datetime) -> _Draft:
         sha256 = content_sha256(report)
-        row = {
+        row: dict[str, Any] = {
             "report_id": str(report.report_id),
             "reported_at": report.occurred_at,
             "edition": report.edition,
@@ -194,6 +194,8 @@ class _Draft:
         return draft
 
     def _put_position(self, report: NewReport) -> None:
+        assert report.lon is not None
+        assert report.lat is not None
         datum = parse_datum(report.datum)
         check_lonlat(report.lon, report.lat)
         lon, lat = (round(float(v), STORAGE_DECIMALS) for v in convert(report.lon, report.lat, datum, "cgcs2000"))

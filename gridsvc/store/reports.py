@@ -85,8 +85,9 @@ class ReportRepository(Repository):
             "content_sha256": body_sha256.hex()
         }
         intake, report_id = ReportIntake(self.connection, self.scope), str(row["report_id"])
-        (taken,) = intake.take([posted], posters=[Poster("import")], at=row.get("received_at")) or [None]
-        assert taken is not None  # no version of the grids was named
+        all_taken = intake.take([posted], posters=[Poster("import")], at=row.get("received_at"))
+        assert all_taken is not None  # no version of the grids was named
+        (taken,) = all_taken
         if taken.outcome == "category-unknown":
             raise CategoryUnknownError(f"The edition {taken.edition} has no category {row['category_code']!r}.")
         if taken.outcome == "network-differs":

@@ -153,19 +153,19 @@ def test_a_viewer_may_not_post_a_batch(town_client, token_of, stored_reports):
 
 
 def test_more_than_a_caller_may_post_is_429_with_the_time_to_wait(make_client, stored_reports):
-    client = make_client(reports_per_minute=60)
+    client = make_client(reports_per_minute=1)
     first = client.post(PATH, json=[1] * 1000)
     second = client.post("/api/v1/reports", json=body())
 
     assert first.status_code == 200
     assert (second.status_code, second.json["code"]) == (429, "too-many-requests")
     assert second.mimetype == "application/problem+json"
-    assert int(second.headers["Retry-After"]) == 1
+    assert 1 <= int(second.headers["Retry-After"]) <= 60
     assert stored_reports() == NOTHING
 
 
 def test_callers_have_limits_of_their_own(make_client, token_of):
-    client = make_client(reports_per_minute=60)
+    client = make_client(reports_per_minute=1)
     client.post(PATH, json=[1] * 1000)
 
     assert client.post("/api/v1/reports", json=body(), headers=token_of("field")).status_code == 201

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, url_for
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from gridsvc.errors import GridsvcError, RequestInvalidError, UnauthenticatedError
@@ -26,7 +27,7 @@ MAX_BATCH = 1000
 
 Code = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z._-]{1,40}$")]
 Name = Annotated[Text, StringConstraints(max_length=100)]
-_EXAMPLE = {
+_EXAMPLE: JsonDict = {
     "report_id": "7d2f9a54-0f0e-4c4c-9a2b-1f6a4d0c7e11",
     "occurred_at": "2026-01-01T08:30:00+08:00",
     "lon": 114.2648,
@@ -37,6 +38,11 @@ _EXAMPLE = {
     "description": "路面有暴露垃圾",
     "source": "field_app",
 }
+_WITH_POSITION: JsonDict = {
+    "required": ["lon", "lat", "datum"],
+    "properties": {"lon": {"type": "number"}, "lat": {"type": "number"}, "datum": {"type": "string"}},
+}
+_WITH_ADDRESS: JsonDict = {"required": ["address"], "properties": {"address": {"type": "string"}}}
 
 
 class ReportBody(BaseModel):
@@ -45,13 +51,7 @@ class ReportBody(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
-            "anyOf": [
-                {
-                    "required": ["lon", "lat", "datum"],
-                    "properties": {"lon": {"type": "number"}, "lat": {"type": "number"}, "datum": {"type": "string"}},
-                },
-                {"required": ["address"], "properties": {"address": {"type": "string"}}},
-            ],
+            "anyOf": [_WITH_POSITION, _WITH_ADDRESS],
             "examples": [_EXAMPLE],
         },
     )
