@@ -93,7 +93,7 @@ def fill(uow: UnitOfWork, dataset: Dataset, every_m: float, rng: np.random.Gener
         made["community_code"] = index.locate(made["lon"].to_numpy(), made["lat"].to_numpy())
         made["district_code"] = row.code
         for door in made[~made["held_back"]].itertuples(index=False):
-            community = door.community_code or ""
+            community = door.community_code if isinstance(door.community_code, str) else ""
             district.add_door(fold_name(door.street), door.number, "", Spot((door.x, door.y), community, 10.0))
         for kind, add in (("residences", district.add_residences), ("facilities", district.add_facilities)):
             frame = placed[kind]
@@ -382,7 +382,8 @@ def real_divisions(folder: Path, rng: np.random.Generator) -> dict[str, Any]:
                 ("as it should be", parts),
                 ("one character wrong", parts | {at: misspelt(parts[at], rng)}),
             ):
-                address = parse_address(name[code[:4]] + "".join(given.values()) + "中山大道12号", known.lookup)
+                city_name = name[code[:4]] if name[code[:4]] != "市辖区" else name[code[:2]]
+                address = parse_address(city_name + "".join(given.values()) + "中山大道12号", known.lookup)
                 same = all(getattr(address, level) == fold_name(label) for level, label in parts.items())
                 right[way] += same and address.number == "12"
         told[city] = {"communities": len(communities)} | {

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 LONGEST_TEXT = 200
 
-# level, name as written -> the name it is known by, None when there is no such division
-RegionLookup = Callable[[str, str], str | None]
+# level, name as written, names by level of what it lies in -> the name it is known by, None when there is no such division
+RegionLookup = Callable[[str, str, Mapping[str, str]], str | None]
 
 LEVELS = ("province", "city", "district", "street", "community")
 DIRECTIONS = ("北", "东北", "东", "东南", "南", "西南", "西", "西北")
@@ -24,7 +24,7 @@ DIRECTIONS = ("北", "东北", "东", "东南", "南", "西南", "西", "西北"
 _DIGITS = {"零": 0, "〇": 0, "一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9}
 _TENS = {"十": 10, "百": 100, "千": 1000}
 _NUMERAL = re.compile(r"[零〇一二两三四五六七八九十百千]+(?=号|栋|幢|座|单元|层|楼|室|米|弄|排|户|#)")
-_NAME_FIGURES = re.compile(r"\d{1,2}(?=大道|大街|路|街|巷|里|条|胡同|村|期|环|社区)")
+_NAME_FIGURES = re.compile(r"(?<!\d)\d{1,2}(?=大道|大街|路|街|巷|里|条|胡同|村|期|环|社区)")
 _ORDINALS = "零一二三四五六七八九"
 _PARENTHESES = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|【[^【】]*】")
 _SEPARATORS = re.compile(r"[\s,，、;；。:：\"'“”‘’·|()\[\]【】<>《》]+")
@@ -167,6 +167,8 @@ _REGIONS: tuple[tuple[str, re.Pattern[str]], ...] = (
 _REGION_TAILS = re.compile(
     r"(?:社区居民委员会|社区居委会|居民委员会|居委会|社区|村民委员会|村委会|街道办事处|街道办|街道|特别行政区|自治区|自治州|地区|省|市|区|县|旗|镇|乡|村)$"
 )
+_REGION_ENDS = frozenset("省区州市县旗盟道处办镇乡村会")
+_LONGEST_REGION = 24
 _SHORT_REGIONS = ("province", "city", "district")
 _BEGINS_LIKE_ROAD = re.compile(r"(?:大道|大街|公路|[路街巷道里桥站])")
 
@@ -184,29 +186,57 @@ def region_stem(name: str) -> str:
     return stem if len(stem) >= 2 else folded
 
 
-def _take_regions(text: str, lookup: RegionLookup | None) -> tuple[dict[str, str], str]:
-    found: dict[str, str] = {}
-    for level, pattern in _REGIONS:
+def _take_regions(
+    text: str, lookup: RegionLookup | None, found: dict[str, str] | None = None, first: int = 0
+) -> tuple[dict[str, str], str]:
+    """Return the divisions a text begins with, by level, and what is left of it."""
+    found = dict(found or {})
+    for i, (level, pattern) in enumerate(_REGIONS[first:], first):
+        whole = _whole_region(text, level, lookup, found) if lookup is not None else ""
+        if whole and lookup is not None:
+            found[level] = lookup(level, whole, found) or whole
+            text = text[len(whole) :]
+            continue
         match = pattern.match(text)
         if match is not None:
-            known = match[1] if lookup is None else lookup(level, match[1])
+            known = match[1] if lookup is None else lookup(level, match[1], found)
             if known is not None:
                 found[level] = known
                 text = text[match.end() :]
                 continue
-        if lookup is not None and level in _SHORT_REGIONS:
-            short = _short_region(text, level, lookup)
-            if short:
-                found[level] = lookup(level, short) or short
-                text = text[len(short) :]
+            # a district that is not held is passed over when what follows is known to lie below one
+            below = _take_regions(text[match.end() :], lookup, found, i + 1)
+            if level in ("district", "street") and len(below[0]) > len(found):
+                return below
+        short = _short_region(text, level, lookup, found) if lookup is not None and level in _SHORT_REGIONS else ""
+        if short and lookup is not None:
+            # 示例 may be the city of 示例望澜区, or the beginning of a name: whichever way more is recognised
+            with_it = found | {level: lookup(level, short, found) or short}
+            taken = _take_regions(text[len(short) :], lookup, with_it, i + 1)
+            left_out = _take_regions(text, lookup, found, i + 1)
+            return taken if len(taken[1]) < len(left_out[1]) else left_out
     return found, text
 
 
-def _short_region(text: str, level: str, lookup: RegionLookup) -> str:
+def _whole_region(text: str, level: str, lookup: RegionLookup, found: Mapping[str, str]) -> str:
+    """Return the longest beginning of ``text`` that is the whole name of a division, however it is made: 三巷社区."""
+    for length in range(min(_LONGEST_REGION, len(text)), 2, -1):
+        # 吴家山街 is a street office, 吴家山街12号 a door
+        ends = text[length - 1] in _REGION_ENDS or (
+            level == "street" and text[length - 1] == "街" and not text[length : length + 1].isdigit()
+        )
+        if ends and lookup(f"{level} whole", text[:length], found):
+            return text[:length]
+    return ""
+
+
+def _short_region(text: str, level: str, lookup: RegionLookup, found: Mapping[str, str]) -> str:
     """Return the beginning of ``text`` that is the name of a division without its word, as 武汉 in 武汉江汉区."""
     for length in range(min(7, len(text) - 1), 1, -1):
         short, after = text[:length], text[length:]
-        if not _REGION_TAILS.search(short) and not _BEGINS_LIKE_ROAD.match(after) and lookup(f"{level} short", short):
+        if _REGION_TAILS.search(short) or _BEGINS_LIKE_ROAD.match(after):
+            continue
+        if lookup(f"{level} short", short, found):
             return short
     return ""
 
@@ -283,7 +313,7 @@ def parse_address(text: str, lookup: RegionLookup | None = None) -> Address:
         As typed: full-width figures, blanks, remarks in parentheses and Chinese numerals are all right.
     lookup
         Knows the divisions; without it every word that ends like one is taken for one. It is also asked for
-        ``"city short"`` and the like, meaning names without the word for their kind.
+        ``"city short"`` and the like, meaning names without the word for their kind, and ``"city whole"``, names with it.
 
     Notes
     -----

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
@@ -20,7 +20,7 @@ import numpy as np
 import shapely
 
 from gridsvc.errors import OutsideCoverageError
-from gridsvc.geo.addresses import Address, fold_name, name_similarity, parse_address, region_stem
+from gridsvc.geo.addresses import Address, edit_distance, fold_name, name_similarity, parse_address, region_stem
 from gridsvc.geo.datums import STORAGE_DECIMALS, check_lonlat, convert, parse_datum
 from gridsvc.geo.place_phrases import Landmark, bearing_deg, direction_of, distance_m, moved, place_phrase
 from gridsvc.services.gazetteer import plate_key, street_name
@@ -71,6 +71,8 @@ _MOST_NUMBERS_BEYOND = 60
 _MOST_METRES_BEYOND = 300.0
 _METRES_PER_NUMBER = 5.0
 _REVERSE_REACH_DEG = 0.004
+# candidates looked at, of which those outside the scope are left out
+_MOST_TRIED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,7 @@ class DivisionNames:
     def __init__(self, rows: Iterable[dict[str, Any]]) -> None:
         self.by_code: dict[str, list[_Region]] = defaultdict(list)
         self.by_name: dict[tuple[str, str], list[_Region]] = defaultdict(list)
+        self.whole: set[tuple[str, str]] = set()
         self._one_off: dict[tuple[str, str], set[str]] = defaultdict(set)
         for row in rows:
             region = _Region(row["code"], row["name"], row["label"], row["radius_m"], row["lon"], row["lat"], row["valid_from"], row["valid_to"])  # fmt: skip
@@ -154,27 +157,46 @@ class DivisionNames:
             self.by_code[region.code].append(region)
             for name in {region.name, region_stem(region.name)}:
                 self.by_name[level, name].append(region)
-            for shorter in _one_less(region_stem(region.name)):
+            for shorter in (*_one_less(region.name), region.name):
                 self._one_off[level, shorter].add(region.name)
+            self.whole.update((level, name) for name in (region.name, *_other_words(level, region_stem(region.name))))
         self.levels = {level for level, _ in self.by_name}
 
-    def lookup(self, level: str, name: str) -> str | None:
-        """Return the name a division is known by, as `parse_address` asks for it."""
+    def lookup(self, level: str, name: str, above: Mapping[str, str]) -> str | None:
+        """Return the name a division is known by, as `parse_address` asks for it.
+
+        A name with one character wrong is recognised when one division alone is so called in what was named above it.
+        """
         level, _, short = level.partition(" ")
-        if (level, name) in self.by_name:
-            return name if short else self.by_name[level, name][0].name
+        if short == "whole":
+            return name if (level, name) in self.whole else None
         if short:
-            return None
+            return name if (level, name) in self.by_name else None
         folded, stem = fold_name(name), region_stem(name)
-        if (level, stem) in self.by_name and len(stem) >= 2:
-            return self.by_name[level, stem][0].name
-        if level in ("province", "city"):
-            return folded
-        if len(stem) >= 2 and level in self.levels:
-            alike = {known for shorter in (*_one_less(stem), stem) for known in self._one_off.get((level, shorter), ())}
-            if len(alike) == 1 and len(stem) > 2:
-                return alike.pop()
-        return None
+        for known in (folded, stem):
+            if (level, known) in self.by_name:
+                return self.by_name[level, known][0].name
+        alike = {other for shorter in (*_one_less(folded), folded) for other in self._one_off.get((level, shorter), ())}
+        alike = {other for other in alike if edit_distance(folded, other) == 1}
+        if len(alike) > 1:
+            inside = self._codes(above)
+            alike = (
+                {o for o in alike if any(r.code.startswith(inside) for r in self.by_name[level, o])}
+                if inside
+                else set()
+            )
+        if len(alike) == 1:
+            return alike.pop()
+        # what is above the districts held need not be held
+        return folded if level in ("province", "city") else None
+
+    def _codes(self, above: Mapping[str, str]) -> tuple[str, ...]:
+        """Return the codes of the smallest division in ``above`` that is held."""
+        for level in ("street", "district", "city"):
+            regions = self.by_name.get((level, above.get(level, "")))
+            if regions:
+                return tuple({region.code for region in regions})
+        return ()
 
     def regions(self, level: str, name: str, at: datetime) -> list[_Region]:
         """Return the divisions of a level that are known by a name at an instant."""
@@ -189,6 +211,12 @@ class DivisionNames:
             if known:
                 found.append(known[0].label)
         return found
+
+
+def _other_words(level: str, stem: str) -> list[str]:
+    """Return a street office or community as people call it with another word for its kind."""
+    words = {"street": ("街道", "街道办事处", "街道办"), "community": ("社区", "社区居委会", "居委会")}
+    return [stem + word for word in words.get(level, ())]
 
 
 def _one_less(word: str) -> set[str]:
@@ -254,7 +282,7 @@ def geocode(
     at
         The instant whose divisions, facilities and addresses are meant.
     """
-    build_id = uow.gazetteer.state().build_id
+    build_id = uow.gazetteer.build_id()
     if build_id is None:
         return []
     lexicon = _lexicon(uow, build_id)
@@ -263,8 +291,15 @@ def geocode(
     hits = search.hits()
     if not hits:
         return []
-    ranked = _ranked(hits, near)[: max(1, min(limit, MOST_CANDIDATES))]
-    return [c for hit, score in ranked if (c := _candidate(uow, lexicon, address, hit, score, at)) is not None]
+    limit = max(1, min(limit, MOST_CANDIDATES))
+    found: list[Candidate] = []
+    for hit, score in _ranked(hits, near)[:_MOST_TRIED]:
+        candidate = _candidate(uow, lexicon, address, hit, score, at)
+        if candidate is not None:
+            found.append(candidate)
+        if len(found) == limit:
+            break
+    return found
 
 
 class _Search:
@@ -276,10 +311,10 @@ class _Search:
         self.address = address
         self.at = at
         self.regions = self._regions()
-        self.within = next((r[0].code[:6] for level, r in self.regions.items() if level == "district" and r), "")
-        if not self.within:
-            codes = {region.code[:6] for found in self.regions.values() for region in found if len(region.code) >= 6}
-            self.within = codes.pop() if len(codes) == 1 else ""
+        # where to look first: the smallest division named, and the district, to which streets are given
+        smallest = next((found for found in reversed(list(self.regions.values())) if found), [])
+        self.smallest = smallest[0].code if len({region.code for region in smallest}) == 1 else ""
+        self.district = self.smallest[:6] if len(self.smallest) >= 6 else ""
 
     def hits(self) -> list[_Hit]:
         """Return everything that agrees in some part."""
@@ -289,7 +324,7 @@ class _Search:
             found = self._places_and_streets()
         else:
             found = []
-        # a match in another part of the city is no better than the division that was named
+        # the divisions named are the answer where nothing below them is found
         return found + self._region_hits()
 
     # -- divisions -----------------------------------------------------------------------------------------------------
@@ -347,16 +382,17 @@ class _Search:
 
     def _streets(self, name: str) -> list[tuple[dict[str, Any], float]]:
         """Return streets of a name, or of one like it, with how alike they are."""
-        exact = [row for row in self.uow.gazetteer.named([name], at=self.at) if row["kind"] == "street"]
-        return self._with_likeness(name, exact) or self._alike(name, ["street"])
+        exact = self.uow.gazetteer.named([name], at=self.at, within=self.district)
+        streets = [row for row in exact if row["kind"] == "street"]
+        return self._with_likeness(name, streets) or self._alike(name, ["street"], self.district)
 
     def _with_likeness(self, name: str, rows: Iterable[dict[str, Any]]) -> list[tuple[dict[str, Any], float]]:
         return [(row, name_similarity(name, row["name"])) for row in rows]
 
-    def _alike(self, name: str, kinds: Sequence[str]) -> list[tuple[dict[str, Any], float]]:
+    def _alike(self, name: str, kinds: Sequence[str], within: str) -> list[tuple[dict[str, Any], float]]:
         if len(name) < 2:
             return []
-        rows = self.uow.gazetteer.alike(name, kinds, at=self.at, within=self.within)
+        rows = self.uow.gazetteer.alike(name, kinds, at=self.at, within=within)
         found = [(row, alike) for row, alike in self._with_likeness(name, rows) if alike >= _LEAST_ALIKE]
         return sorted(found, key=lambda pair: (-pair[1], pair[0]["place_id"]))[:20]
 
@@ -373,20 +409,29 @@ class _Search:
         a = self.address
         place_names = self._place_names()
         road = street_name(a)
-        exact = self.uow.gazetteer.named(
-            list(dict.fromkeys([*filter(None, (road, fold_name(a.road))), *place_names])), at=self.at
-        )
+        wanted = list(dict.fromkeys([*filter(None, (road, fold_name(a.road))), *place_names]))
+        exact = self.uow.gazetteer.named(wanted, at=self.at, within=self.smallest)
+        if not exact and self.smallest:
+            exact = self.uow.gazetteer.named(wanted, at=self.at)
         streets = [(row, 1.0) for row in exact if row["kind"] == "street" and row["name"] == road]
         if road and not streets:
             streets = [(row, 0.8) for row in exact if row["kind"] == "street" and row["name"] == fold_name(a.road)]
         if road and not streets:
-            streets = self._alike(road, ["street"])
+            streets = self._alike(road, ["street"], self.district)
         places = [(row, 1.0) for row in exact if row["kind"] != "street"]
         if not places and (a.place or a.named):
-            for name in place_names[-2:]:
-                places += self._alike(name, ["compound", "building", "poi"])
-            places = list({row["place_id"]: (row, alike) for row, alike in sorted(places, key=lambda p: p[1])}.values())
+            places = self._places_alike([fold_name(name) for name in dict.fromkeys((a.named, a.place))])
         return self._street_hits(streets) + self._place_hits(places, streets)
+
+    def _places_alike(self, names: list[str]) -> list[tuple[dict[str, Any], float]]:
+        """Return places of names like these in the smallest division named; where there is none, in its district."""
+        for within in dict.fromkeys((self.smallest, self.district)):
+            found = [pair for name in names for pair in self._alike(name, ["compound", "building", "poi"], within)]
+            if found:
+                return list(
+                    {row["place_id"]: (row, alike) for row, alike in sorted(found, key=lambda p: p[1])}.values()
+                )
+        return []
 
     # -- streets and doors ---------------------------------------------------------------------------------------------
 

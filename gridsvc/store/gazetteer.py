@@ -111,6 +111,13 @@ class GazetteerRepository(Repository):
             return GazetteerState(None, None, {}, behind)
         return GazetteerState(last.build_id, last.built_at, last.counts, behind)
 
+    def build_id(self) -> str | None:
+        """Return the id of the latest build, None when there is none."""
+        statement = select(gazetteer_builds.c.build_id).order_by(
+            gazetteer_builds.c.built_at.desc(), gazetteer_builds.c.recorded_at.desc()
+        )
+        return self.connection.scalar(statement.limit(1))
+
     def begin_build(self) -> None:
         """Let no other build run beside this one, and take the notes of changes so far: what is read after this has them."""
         self.connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _BUILD_LOCK})
@@ -156,13 +163,16 @@ class GazetteerRepository(Repository):
         )
         return self._rows(statement, {})
 
-    def named(self, names: Sequence[str], *, at: datetime, limit: int = 200) -> list[dict[str, Any]]:
-        """Return places (no divisions) of exactly these folded names."""
+    def named(self, names: Sequence[str], *, at: datetime, within: str = "", limit: int = 200) -> list[dict[str, Any]]:
+        """Return places (no divisions) of exactly these folded names, in or around the division ``within``."""
         statement = text(
             f"SELECT {_SHOWN} FROM gazetteer_places p WHERE p.name = ANY(CAST(:names AS text[])) AND p.kind <> 'division'"
+            " AND (CAST(:within AS text) = '' OR p.division_code LIKE CAST(:within AS text) || '%'"
+            " OR CAST(:within AS text) LIKE p.division_code || '%')"
             f" AND {_IN_SCOPE} AND {_HOLDS} ORDER BY p.place_id LIMIT :limit"
         )
-        return self._rows(statement, {"names": list(names), "at": at, "limit": limit, "scope": self.scope})
+        bound = {"names": list(names), "at": at, "within": within, "limit": limit, "scope": self.scope}
+        return self._rows(statement, bound)
 
     def alike(
         self, name: str, kinds: Sequence[str], *, at: datetime, within: str = "", limit: int = 40

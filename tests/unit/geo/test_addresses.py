@@ -83,7 +83,7 @@ def test_where_it_lies_from_there(text, side, offset_m, relation):
 def test_only_known_divisions_are_taken_for_divisions_when_they_can_be_asked():
     known = {("district", "江汉区"): "江汉区", ("city short", "武汉"): "武汉", ("city", "武汉"): "武汉市"}
 
-    address = parse_address("武汉江汉区后湖新区百步亭路5号", lambda level, name: known.get((level, name)))
+    address = parse_address("武汉江汉区后湖新区百步亭路5号", lambda level, name, above: known.get((level, name)))
 
     assert (address.city, address.district, address.road, address.number) == (
         "武汉市",
@@ -94,9 +94,22 @@ def test_only_known_divisions_are_taken_for_divisions_when_they_can_be_asked():
 
 
 def test_a_city_name_at_the_beginning_of_a_road_is_not_the_city():
-    address = parse_address("武汉大道5号", lambda level, name: "武汉市" if name == "武汉" else None)
+    address = parse_address("武汉大道5号", lambda level, name, above: "武汉市" if name == "武汉" else None)
 
     assert (address.city, address.road) == ("", "武汉大道")
+
+
+def test_a_district_that_begins_like_its_city_is_the_district():
+    known = {
+        ("city", "示例"): "示例市",
+        ("city short", "示例"): "示例",
+        ("district", "示例望澜区"): "示例望澜区",
+        ("street", "鹿野街道"): "鹿野街道",
+    }
+
+    address = parse_address("示例望澜区鹿野街道朝晖路5号", lambda level, name, above: known.get((level, name)))
+
+    assert (address.city, address.district, address.street, address.road) == ("", "示例望澜区", "鹿野街道", "朝晖路")
 
 
 def test_a_poi_keeps_its_number_as_part_of_its_name():
@@ -123,6 +136,7 @@ def test_normalising_leaves_names_with_numerals_alone():
 
 def test_figures_in_names_are_folded_to_numerals():
     assert fold_name("光谷3路") == fold_name("光谷三路") == "光谷三路"
+    assert fold_name("110街社区") == "110街社区"
 
 
 @pytest.mark.parametrize(
