@@ -288,6 +288,8 @@ _CROSSING_END = (
     r"(?:的)?(?:交叉路?口|交汇[处口]|交会[处口]|交界[处口]|交叉处|相交处|交口|十字路口|丁字路口|三岔路口|路口|口)"
 )
 _CROSSED = rf"{_NAME}{{1,12}}?(?:大道|大街|公路|胡同|高速|环路|[路街巷])"
+_JOINED = rf"{_NAME}{{1,12}}?(?:大道|大街|公路|胡同|高速|环路|[路街巷弄里道条])"
+_JOINED_CROSSING = re.compile(rf"({_JOINED})[与和跟及同/-]({_JOINED}){_CROSSING_END}?$")
 _CROSSING = re.compile(
     rf"({_CROSSED})(?:(?:[与和跟及同/-]({_CROSSED}){_CROSSING_END}?)|(?:({_CROSSED}){_CROSSING_END})|{_CROSSING_END})$"
 )
@@ -333,6 +335,9 @@ def parse_address(text: str, lookup: RegionLookup | None = None) -> Address:
     regions, left = _take_regions(whole, lookup)
     left, said = _take_surroundings(left)
     address = replace(Address(whole), **regions, **said)  # type: ignore[arg-type]
+    joined = _JOINED_CROSSING.fullmatch(left)
+    if joined is not None:
+        return replace(address, roads=(joined[1], joined[2]), relation="crossing")
     crossing = _CROSSING.fullmatch(left)
     if crossing is not None:
         return _with_crossing(address, crossing)

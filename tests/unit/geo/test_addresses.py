@@ -56,6 +56,7 @@ def test_an_address_falls_into_its_parts(text, parts):
         ("解放大道江汉路口", ("解放大道", "江汉路")),
         ("解放大道和江汉路交汇处", ("解放大道", "江汉路")),
         ("解放大道/江汉路", ("解放大道", "江汉路")),
+        ("莲塘西里与米市十九里交叉口", ("莲塘西里", "米市十九里")),
     ],
 )
 def test_a_crossing_has_two_roads(text, roads):
