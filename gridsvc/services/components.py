@@ -39,13 +39,13 @@ _TOLD = ("division_code", "unit_grid", "original_x", "original_y", "original_dat
 class NearComponents:
     """Components near a place, nearest first, and how they were looked for.
 
-    ``lon, lat`` are CGCS2000. ``category_code`` is the class of components asked for, None when the category is about none;
+    ``lon, lat`` are CGCS2000; None for a report that still waits for its place. ``category_code`` is the class of components asked for, None when the category is about none;
     ``category_codes`` are the codes of that class in all editions. ``components`` carry distance_m, bearing_deg (clockwise from north) and,
     where an accuracy was stated, share: how likely each is the one meant, among those listed.
     """
 
-    lon: float
-    lat: float
+    lon: float | None
+    lat: float | None
     at: datetime
     edition: str
     category_code: str | None
@@ -187,7 +187,7 @@ def near_components(
 def near_report(uow: UnitOfWork, report_id: UUID, *, limit: int = 5) -> NearComponents:
     """Return the components a report may be about: of its class, near its place, as the register was at its time.
 
-    Empty where its category is about no class of components. Raises NotFoundError when there is no such report (in this scope).
+    Empty where its category is about no class of components, or while it has an address and no position yet. Raises NotFoundError when there is no such report (in this scope).
     """
     report = get_report(uow, report_id)
     edition, component_class = _class_of(uow, report["edition"], report["category_code"])
@@ -211,11 +211,13 @@ def _class_of(uow: UnitOfWork, edition: str | None, category_code: str) -> tuple
 
 
 def _near(
-    uow: UnitOfWork, lon: float, lat: float, edition: str, component_class: str | None, *, at: datetime,
+    uow: UnitOfWork, lon: float | None, lat: float | None, edition: str, component_class: str | None, *, at: datetime,
     accuracy_m: float | None, limit: int,
 ) -> NearComponents:  # fmt: skip
     radius_m = component_snapping.search_radius_m(accuracy_m)
     codes = uow.categories.same_class(edition, component_class) if component_class else []
+    if lon is None or lat is None:
+        return NearComponents(lon, lat, at, edition, component_class, codes, accuracy_m, radius_m, [])
     found = uow.components.near(lon, lat, codes, at=at, radius_m=radius_m, limit=limit) if codes else []
     nearest = _measured(found, lon, lat, radius_m, limit)
     if accuracy_m is not None:

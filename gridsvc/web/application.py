@@ -25,6 +25,7 @@ from gridsvc.web.pages.command_centre import command_centre
 from gridsvc.web.pages.documentation import documentation
 from gridsvc.web.pages.login import login
 from gridsvc.web.rate_limits import RateLimit
+from gridsvc.web.routing import CodeConverter
 from gridsvc.web.security_headers import register_security_headers
 from gridsvc.web.tiles.vector_tiles import endpoints as tile_endpoints
 from gridsvc.web.tiles.vector_tiles import vector_tiles
@@ -92,6 +93,7 @@ def create_app(app_services: AppServices, settings: Settings, rate_limit: RateLi
     if isinstance(app.json, DefaultJSONProvider):
         app.json.ensure_ascii = False
     app.url_map.strict_slashes = True
+    app.url_map.converters["code"] = CodeConverter
     app.extensions["gridsvc"] = app_services
     app.extensions["gridsvc_rate_limit"] = rate_limit or make_rate_limit(settings)
     register_errors(app)

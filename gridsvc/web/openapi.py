@@ -14,7 +14,7 @@ from gridsvc.web.errors import PROBLEM_TYPE
 from gridsvc.web.routing import Endpoint, Items
 
 _REF = "#/components/schemas/{model}"
-_CONVERTER = re.compile(r"<(?:(?P<kind>[a-z]+)(?:\([^)]*\))?:)?(?P<name>[a-z_]+)>")
+_CONVERTER = re.compile(r"<(?:(?P<kind>[a-z]+)(?:\([^)]*\))?:)?(?P<name>[a-z0-9_]+)>")
 # what any guarded endpoint may answer besides what it declares
 _ALWAYS = (401, 403, 404, 422, 500, 503)
 _REASONS = {
@@ -56,6 +56,8 @@ def rule_to_path(rule: str) -> str:
     --------
     >>> rule_to_path("/tiles/<layer>/<int:z>")
     '/tiles/{layer}/{z}'
+    >>> rule_to_path("/photos/<sha256>")
+    '/photos/{sha256}'
     """
     return _CONVERTER.sub(lambda m: "{" + m["name"] + "}", rule)
 
@@ -89,7 +91,10 @@ def _answers(endpoint: Endpoint, prefix: str) -> dict[str, Any]:
         answers[str(status)] = described
         if answer.model is not None:
             schema = {"$ref": _REF.format(model=answer.model.__name__)}
-            described["content"] = {answer.media_type: {"schema": schema}}
+            described["content"] = {answer.media_type: {"schema": schema}} | {
+                media_type: {"schema": {"$ref": _REF.format(model=model.__name__)}}
+                for media_type, model in answer.also.items()
+            }
         elif status not in (204, 304):
             described["content"] = {answer.media_type: {"schema": {"type": "string", "format": "binary"}}}
     has_body = endpoint.body is not None or endpoint.items is not None or endpoint.content is not None
@@ -137,7 +142,7 @@ def _models(endpoints: Iterable[Endpoint]) -> list[tuple[type[BaseModel], str]]:
     wanted: dict[type[BaseModel], str] = {Problem: "serialization"}
     for e in endpoints:
         wanted.update({m: "validation" for m in (e.query, e.body, e.items.model if e.items else None) if m is not None})
-        wanted.update({a.model: "serialization" for a in e.answers.values() if a.model is not None})
+        wanted.update({m: "serialization" for a in e.answers.values() for m in a.models})
     return list(wanted.items())
 
 

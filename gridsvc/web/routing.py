@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from flask import Blueprint, current_app, request
 from pydantic import BaseModel, ValidationError
+from werkzeug.routing import BaseConverter
 
 from gridsvc.errors import DatumMissingError, RequestInvalidError
 from gridsvc.web.callers import READERS, require_role
@@ -27,11 +28,26 @@ Asked = TypeVar("Asked", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One kind of answer of an endpoint: what it says, the model of its body, or a media type without a model."""
+    """One kind of answer of an endpoint: what it says, the model of its body, or a media type without a model.
+
+    ``also`` are other media types it may have, depending on what was asked, each with its model.
+    """
 
     description: str
     model: type[BaseModel] | None = None
     media_type: str = "application/json"
+    also: dict[str, type[BaseModel]] = field(default_factory=dict)
+
+    @property
+    def models(self) -> list[type[BaseModel]]:
+        """Return the models of all media types."""
+        return [model for model in (self.model, *self.also.values()) if model is not None]
+
+
+class CodeConverter(BaseConverter):
+    """A code in a path, ``<code:name>``: no colon, which begins the verb of another path (``/components/ID:state``)."""
+
+    regex = "[^/:]+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +156,12 @@ def _is_list(annotation: Any) -> bool:
     return typing.get_origin(annotation) is list
 
 
+def _is_number(annotation: Any) -> bool:
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType, typing.Annotated):
+        return any(_is_number(a) for a in typing.get_args(annotation))
+    return annotation in (int, float)
+
+
 def read_query(model: type[Asked]) -> Asked:
     """Return the query parameters of the request as ``model``; list fields take commas or repetition, others come once."""
     values: dict[str, Any] = {}
@@ -155,6 +177,13 @@ def read_query(model: type[Asked]) -> Asked:
             )
         else:
             values[name] = given[0]
+            if known is not None and "_" in given[0] and _is_number(known.annotation):
+                # as Python writes numbers, not as the document says
+                raise RequestInvalidError(
+                    f"The query parameter {name} is not a number.",
+                    hint="Write digits without separators.",
+                    errors=[{"field": name, "code": "number-malformed", "message": "not a number"}],
+                )
     return validate(model, values, where="query")
 
 

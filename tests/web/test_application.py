@@ -72,6 +72,7 @@ def test_every_operation_has_an_id_a_summary_and_describes_its_path_parameters(t
         assert op["summary"] and op["description"] and op["responses"]
         named = {p["name"] for p in op["parameters"] if p["in"] == "path"}
         assert named == set(re.findall(r"{(\w+)}", path))
+        assert not re.search("[<>]", path), f"{path} is a rule of the router, not a path of the document"
 
 
 def test_every_reference_in_openapi_leads_somewhere(town_client):

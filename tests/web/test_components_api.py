@@ -180,3 +180,20 @@ def test_a_report_that_is_not_there_suggests_nothing(register_client):
     missing = register_client.get("/api/v1/reports/7d2f9a54-0f0e-4c4c-9a2b-1f6a4d0c7e99/components")
 
     assert (missing.status_code, missing.json["code"]) == (404, "not-found")
+
+
+def test_a_report_that_waits_for_its_place_suggests_nothing_yet(register_client):
+    nowhere = {"lon": ..., "lat": ..., "datum": ..., "accuracy_m": ..., "address": "无名路1号", "category_code": COVER}
+    posted = register_client.post("/api/v1/reports", json=served_town.report_body(**nowhere))
+    assert posted.status_code == 201, posted.text
+
+    found = get(register_client, f"/api/v1/reports/{posted.json['report_id']}/components")
+
+    assert (found["lon"], found["category_code"], found["components"]) == (None, COVER, [])
+
+
+def test_the_path_of_a_verb_is_not_that_of_a_component(register_client):
+    allowed = register_client.options("/api/v1/components/0:state").headers["Allow"]
+
+    assert set(allowed.split(", ")) == {"OPTIONS", "POST"}
+    assert register_client.get("/api/v1/components/0:state").status_code == 405

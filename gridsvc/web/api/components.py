@@ -100,8 +100,8 @@ class NearComponent(BaseModel):
 class NearAnswer(BaseModel):
     """Components of a class near a place, nearest first. lon and lat are EPSG:4490."""
 
-    lon: float
-    lat: float
+    lon: float | None = Field(description="Null for a report that waits for its place.")
+    lat: float | None
     at: datetime
     edition: str
     category_code: str | None = Field(description="The class looked for; null when the category is about none.")
@@ -162,7 +162,7 @@ def list_report_components(report_id: UUID, query: ReportNearQuery) -> Response:
 
 
 @endpoints.get(
-    "/components/<component_id>",
+    "/components/<code:component_id>",
     summary="One component",
     tag="components",
     query=At,
@@ -176,7 +176,7 @@ def get_component(component_id: str, query: At) -> Response:
 
 
 @endpoints.post(
-    "/components/<component_id>:state",
+    "/components/<code:component_id>:state",
     summary="Change the state of a component",
     tag="components",
     body=StateBody,

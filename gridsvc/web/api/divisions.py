@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 from pydantic import BaseModel, Field, StringConstraints
 
 from gridsvc.services import browsing
-from gridsvc.web.api.geojson import GEOJSON, Feature, feature, list_answer
+from gridsvc.web.api.geojson import GEOJSON, Feature, FeatureCollection, feature, list_answer
 from gridsvc.web.callers import now, open_uow
 from gridsvc.web.json_bodies import json_answer
 from gridsvc.web.parameters import At, Bbox, Instant, Paged, PageInfo, Prefix
@@ -120,7 +120,7 @@ class Hits(BaseModel):
     summary="Divisions in force",
     tag="divisions",
     query=DivisionsQuery,
-    answers={200: Answer("A page; with geometry=true the FeatureCollection of /grids.", DivisionList)},
+    answers={200: Answer("A page; with geometry=true GeoJSON.", DivisionList, also={GEOJSON: FeatureCollection})},
 )
 def list_divisions(query: DivisionsQuery) -> Response:
     """List divisions in force at an instant, ordered by code."""

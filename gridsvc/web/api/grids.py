@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 from pydantic import BaseModel, Field, StringConstraints
 
 from gridsvc.services import browsing
-from gridsvc.web.api.geojson import GEOJSON, Feature, feature, list_answer
+from gridsvc.web.api.geojson import GEOJSON, Feature, FeatureCollection, feature, list_answer
 from gridsvc.web.callers import now, open_uow
 from gridsvc.web.json_bodies import json_answer
 from gridsvc.web.parameters import At, Bbox, Paged, PageInfo, Prefix
@@ -66,7 +66,7 @@ class GridCollection(PageInfo):
     summary="Grids of a network in force",
     tag="grids",
     query=GridsQuery,
-    answers={200: Answer("A page, GeoJSON unless geometry=false.", GridCollection)},
+    answers={200: Answer("A page, GeoJSON unless geometry=false.", GridCollection, also={GEOJSON: FeatureCollection})},
 )
 def list_grids(query: GridsQuery) -> Response:
     """List the grids of one network in force at an instant, ordered by code."""
