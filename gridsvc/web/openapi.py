@@ -14,7 +14,7 @@ from gridsvc.web.errors import PROBLEM_TYPE
 from gridsvc.web.routing import Endpoint, Items
 
 _REF = "#/components/schemas/{model}"
-_CONVERTER = re.compile(r"<(?:(?P<kind>[a-z]+)(?:\([^)]*\))?:)?(?P<name>[a-z0-9_]+)>")
+_CONVERTER = re.compile(r"<(?:(?P<kind>[a-z]+)(?:\([^)]*\))?:)?(?P<name>[a-z_][a-z0-9_]*)>")
 # what any guarded endpoint may answer besides what it declares
 _ALWAYS = (401, 403, 404, 422, 500, 503)
 _REASONS = {

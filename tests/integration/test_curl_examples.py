@@ -13,16 +13,22 @@ import pytest
 import shapely
 from factories import served_town, walking_town
 from factories import stored_town as town
+from factories.registers import register_csv
 from factories.serve_process import ServeProcess, town_environment
 
 from gridsvc.bootstrap import open_app
 from gridsvc.resources import content_dir
 from gridsvc.services.circles import build_network, run_circle
+from gridsvc.services.importing import import_file
 from gridsvc.settings import read_settings
 from gridsvc.web import create_app
 
 pytestmark = pytest.mark.postgis
 PAGE = (content_dir("migrations").parent / "docs" / "how-to" / "use-the-api.md").read_text(encoding="utf-8")
+# its commands are run by tests/integration/test_photos_how_to.py
+PHOTOS_PAGE = (content_dir("migrations").parent / "docs" / "how-to" / "photos.md").read_text(encoding="utf-8")
+# options before the address, its path, options after it
+CURL = re.compile(r'\bcurl\b(.*?)"\$GRIDSVC_URL(/[^"?]*)(?:\?[^"]*)?"(.*?)(?=\bcurl\b|\Z)', re.S)
 HERE = town.COMMUNITIES[0]
 WEST, SOUTH, EAST, NORTH = town.community_box(HERE).bounds
 QUARTER = (EAST - WEST) / 4
@@ -39,17 +45,16 @@ def sections() -> dict[str, str]:
 
 
 def shown_calls() -> set[tuple[str, str]]:
-    """Return method and path of every curl of the page, variables as they stand."""
+    """Return method and path of every curl of the pages, variables as they stand."""
+    fences = [fence for page in (PAGE, PHOTOS_PAGE) for fence in re.findall(r"^```bash\n(.*?)^```$", page, re.S | re.M)]
     calls = set()
-    for command in re.findall(
-        r"curl (?:[^\n]|\\\n)*?(?:\n(?!curl|[A-Z]+=).*?)*(?=\n(?:curl|[A-Z]+=)|\Z)", "\n".join(sections().values())
-    ):
-        path = re.search(r'\$GRIDSVC_URL(/[^"?\s]*)', command)
-        stated = re.search(r"-X (\w+)|(-I)\b", command)
-        is_post = re.search(r" (-d|--data\S*|-F|--form) ", command)
-        method = (stated[1] or "HEAD") if stated else "POST" if is_post else "GET"
-        if path:
-            calls.add((method.lower(), path[1]))
+    for fence in fences:
+        # the address of an upload is what the server answered
+        text = re.sub(r"\$GRIDSVC_URL\$(UPLOAD|OTHER)", r"$GRIDSVC_URL/api/v1/uploads/$\1", fence)
+        for before, path, after in CURL.findall(text):
+            stated = re.search(r"-X (\w+)", before + after)
+            sends = re.search(r"\s(-d|--data-binary|-F)\s", after)
+            calls.add((stated[1].lower() if stated else "post" if sends else "get", path))
     return calls
 
 
@@ -77,8 +82,10 @@ def put_nested_grids(uow) -> None:
     )
     urban["parent_code"] = np.repeat(social["code"].to_numpy(), 2)
     uow.divisions.put_frame(division_frame(urban), town.LATER)
-    redraw = uow.redraws.open_draft(["urban", "social"], town.DISTRICT, "automatic", "test", town.START)
-    uow.redraws.put_grids(redraw, pd.concat([urban, social], ignore_index=True))
+    unified = social.assign(network="unified", kind="unified")
+    networks = ["urban", "social", "unified"]
+    redraw = uow.redraws.open_draft(networks, town.DISTRICT, "automatic", "test", town.START)
+    uow.redraws.put_grids(redraw, pd.concat([urban, social, unified], ignore_index=True))
     uow.redraws.approve(redraw, "test", town.LATER, town.LATER, {})
 
 
@@ -108,6 +115,8 @@ def shell():
             uow.streets.put_frame(walking_town.walking_streets())
             uow.residences.put_frame(building_to_move())
             put_nested_grids(uow)
+            register = register_csv(Path(folder) / "components.csv")
+            import_file(uow, "components", register, datum="cgcs2000", valid_from=town.START)
             build_network(uow, town.DISTRICT, town.LATER)
             run_circle(uow, town.DISTRICT, at=town.LATER)
             tokens = []
@@ -120,7 +129,7 @@ def shell():
             "COMMUNITY": HERE, "GRID": f"{HERE}001", "LAST_GRID": f"{HERE}002",
             "LON": "114.2545", "LAT": "30.585",
             "UNIT": f"{HERE}001", "NEXT_UNIT": f"{HERE}002", "THIRD_UNIT": f"{HERE}003", "FOURTH_UNIT": f"{HERE}004",
-            "BUILDING": "B1",
+            "BUILDING": "B1", "COMPONENT": "42010301037000001",
             "ACROSS": str([[WEST - 0.0001, SOUTH + 0.003], [WEST + QUARTER, SOUTH + 0.003]]),
             "BETWEEN": str([[WEST + 3 * QUARTER, SOUTH], [WEST + 3 * QUARTER + 0.0005, SOUTH + 0.005], [WEST + 3 * QUARTER, NORTH]]),
         }  # fmt: skip

@@ -52,6 +52,8 @@ class ClientProcess:
 
     def kept(self, table: str, columns: str) -> list[tuple]:
         """Return rows of the outbox that were acknowledged."""
+        if not self.path.exists():
+            return []
         with sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=30) as file:
             try:
                 rows = file.execute(f"SELECT {columns} FROM {table} WHERE state = 'sent'").fetchall()
