@@ -193,7 +193,8 @@ class EventListener:
 @contextmanager
 def listening(engine: Engine) -> Iterator[EventListener]:
     """Yield a listener on a connection of its own, which does not count in the engine's pool."""
-    borrowed = engine.raw_connection()
+    with refusals():
+        borrowed = engine.raw_connection()
     connection = borrowed.driver_connection
     assert isinstance(connection, PsycopgConnection)
     borrowed.detach()

@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from factories import served_town
-from factories.small_photos import photo
+from factories.photos import photo
 
 from gridsvc.client import Client, Outbox, Unreachable
 
@@ -31,7 +31,7 @@ def run(url: str, path: str, device: str, count: int, every: int, batch: int, se
             for n in range(first, min(first + 200, count)):
                 report_id = str(uuid.UUID(int=dice.getrandbits(128), version=4))
                 body = served_town.report_body(report_id=report_id, description=f"第{n}件")
-                rows.append((body, [photo(seed * 1_000_000 + n)] if every and n % every == 0 else []))
+                rows.append((body, [photo(seed * 1_000_000 + n, size=(64, 48))] if every and n % every == 0 else []))
             outbox.put_many(rows)
         while True:
             try:

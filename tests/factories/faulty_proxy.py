@@ -32,6 +32,8 @@ class Faults:
         What the client sent is sent once more to the server, on a connection of its own, when this one is over.
     delayed
         Every block waits, up to ``delay_s``.
+    life_bytes
+        Every other connection is cut off, too, after so many bytes one way, on average.
     """
 
     refused: float = 0.04
@@ -41,11 +43,12 @@ class Faults:
     doubled: float = 0.05
     delayed: float = 0.10
     delay_s: float = 0.2
+    life_bytes: int = 30_000
 
 
 @dataclass(slots=True)
 class _Fate:
-    kind: str = "none"
+    kind: str = "worn_out"
     after_bytes: int = 0
     delay_s: float = 0.0
 
@@ -57,7 +60,7 @@ class FaultyProxy:
     Attributes
     ----------
     seen
-        How many connections each fault befell, "none" those that had none.
+        How many connections each fault befell; "worn_out" are those that lived until they were cut off, or until they were closed.
     """
 
     to_port: int
@@ -113,7 +116,10 @@ class FaultyProxy:
                     fate.kind = kind
                     break
                 draw -= share
-            fate.after_bytes = self._dice.randrange(0, 3000)
+            lives = fate.kind in ("worn_out", "doubled")
+            fate.after_bytes = (
+                round(self._dice.expovariate(1 / self.faults.life_bytes)) if lives else self._dice.randrange(3000)
+            )
             if self._dice.random() < self.faults.delayed:
                 fate.delay_s = self._dice.random() * self.faults.delay_s
             self.seen[fate.kind] = self.seen.get(fate.kind, 0) + 1
@@ -167,7 +173,8 @@ class FaultyProxy:
                     time.sleep(fate.delay_s)
                 if what == "answer" and fate.kind == "answer_lost":
                     break
-                if fate.kind == f"{what}_cut" and passed + len(block) > fate.after_bytes:
+                is_cut = fate.kind in (f"{what}_cut", "worn_out", "doubled")
+                if is_cut and passed + len(block) > fate.after_bytes:
                     sink.sendall(block[: fate.after_bytes - passed])
                     break
                 sink.sendall(block)
