@@ -1,22 +1,35 @@
 """Point to grid: the one-grid rule, for arrays and single points.
 
 A point belongs to the closed polygons it intersects; where several do (a shared edge or corner), to the one with the
-smallest code. Both sides are lon lat doubles as stored, and the test is GEOS's robust one, as in the SQL of the store.
+smallest code. Both sides are lon lat doubles as stored, and the test is that of GEOS bit for bit, as in the SQL of the store.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import shapely
 from numpy.typing import ArrayLike, NDArray
 
 from gridsvc.errors import CodeDuplicateError, GeometryError
-from gridsvc.geo import projections
+from gridsvc.geo.cell_index import (
+    Cells,
+    border_distances,
+    build_cells,
+    find_rows,
+    nearest_rows,
+    order_by_place,
+    rows_around,
+)
 
 FloatArray = NDArray[np.float64]
+RowArray = NDArray[np.int32]
+
+_POLYGONAL = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
+# fewer points are not worth putting in order; more are taken in blocks of this many, which bounds the memory
+_FEW, _BLOCK = 4096, 1 << 20
 
 
 class GridIndex:
@@ -27,18 +40,19 @@ class GridIndex:
     codes
         Unique grid codes.
     polygons
-        (Multi)polygons, lon lat EPSG:4490, one per code.
+        (Multi)polygons, lon lat EPSG:4490, one per code. They may overlap.
 
     Raises
     ------
     CodeDuplicateError
         When a code comes twice: "the smallest code" would name two grids.
     GeometryError
-        When a polygon is missing or empty, or the lengths differ.
+        When a polygon is missing, empty or none, or the lengths differ.
 
     Notes
     -----
-    Cost: building sorts n grids; locating is about log n per point plus the vertices of the one or two candidates.
+    Cost: building grows with the vertices and the length of borders (`cell_index`); a point costs one look into its cell, and near
+    borders an exact test of one or two polygons.
     """
 
     def __init__(self, codes: Sequence[str], polygons: ArrayLike) -> None:
@@ -48,18 +62,30 @@ class GridIndex:
             raise GeometryError(
                 f"{len(names)} codes came with {len(shapes)} polygons.", hint="Give one polygon per code."
             )
-        empty = shapely.is_missing(shapes) | shapely.is_empty(shapes)
-        if empty.any():
-            raise GeometryError(f"Grid {names[empty][0]!r} has no polygon.", hint="Leave it out or draw it.")
+        unfit = (
+            shapely.is_missing(shapes) | shapely.is_empty(shapes) | ~np.isin(shapely.get_type_id(shapes), _POLYGONAL)
+        )
+        if unfit.any():
+            raise GeometryError(f"Grid {names[unfit][0]!r} has no polygon.", hint="Leave it out or draw it.")
         # text is compared by code point here and by COLLATE "C" in SQL
         order = np.argsort(names, kind="stable")
-        self._codes, self._polygons = names[order], shapes[order]
+        self._codes = names[order]
         twice = np.flatnonzero(self._codes[1:] == self._codes[:-1])
         if len(twice):
             raise CodeDuplicateError(
                 f"Grid code {self._codes[twice[0]]!r} comes twice.", hint="Codes are unique in a network."
             )
-        self._tree = shapely.STRtree(self._polygons)
+        self._cells = build_cells(*_rings(shapes[order]))
+        self._or_none = np.append(self._codes, np.array([None], dtype=object))
+
+    @classmethod
+    def from_arrays(cls, codes: Sequence[str], arrays: Mapping[str, NDArray]) -> GridIndex:
+        """Return the index whose `arrays` these are, without building it; ``codes`` ascending, as `codes` gives them."""
+        made = cls.__new__(cls)
+        made._codes = np.asarray(list(codes), dtype=object)
+        made._cells = Cells(**arrays)
+        made._or_none = np.append(made._codes, np.array([None], dtype=object))
+        return made
 
     def __len__(self) -> int:
         return len(self._codes)
@@ -69,49 +95,126 @@ class GridIndex:
         """Return the grid codes, ascending."""
         return self._codes.copy()
 
-    def find(self, lon: ArrayLike, lat: ArrayLike) -> NDArray[np.int64]:
+    @property
+    def arrays(self) -> dict[str, NDArray]:
+        """Return the read-only arrays the index consists of, beside its codes; see `from_arrays`."""
+        return {name: getattr(self._cells, name) for name in Cells.__slots__}
+
+    @property
+    def nbytes(self) -> int:
+        """Return the memory of the arrays. Unit: bytes."""
+        return self._cells.nbytes
+
+    def find(self, lon: ArrayLike, lat: ArrayLike) -> RowArray:
         """Return for each point the row of its grid in `codes`, -1 where there is none. Shape: that of the broadcast input."""
-        x, y = np.broadcast_arrays(np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64))
-        rows = np.full(x.size, len(self._codes), dtype=np.int64)
-        known = np.flatnonzero(np.isfinite(x.ravel()) & np.isfinite(y.ravel()))
-        if len(known) and len(self._codes):
-            points = shapely.points(x.ravel()[known], y.ravel()[known])
-            point, grid = self._tree.query(points, predicate="intersects")
-            # rows are sorted by code, so the smallest row is the smallest code
-            np.minimum.at(rows, known[point], grid)
-        rows[rows == len(self._codes)] = -1
-        return rows.reshape(x.shape)
+        return find_in_all([self], lon, lat)[0]
 
     def locate(self, lon: ArrayLike, lat: ArrayLike) -> NDArray[np.object_]:
         """Return the grid code of each point, None where no grid holds it. Unit: degrees, EPSG:4490. Shape: as the input."""
-        with_none = np.append(self._codes, np.array([None], dtype=object))
-        return with_none[self.find(lon, lat)]
+        return self.codes_of(self.find(lon, lat))
+
+    def codes_of(self, rows: RowArray | int) -> Any:
+        """Return the codes of rows, None for -1; of one row, its code."""
+        return self._or_none[rows]
+
+    def row_of(self, code: str) -> int:
+        """Return the row of a grid in `codes`, or raise KeyError."""
+        row = int(np.searchsorted(self._codes, code))
+        if row == len(self) or self._codes[row] != code:
+            raise KeyError(code)
+        return row
 
     def locate_one(self, lon: float, lat: float) -> str | None:
         """Return the grid code of one point, or None; the same answer as `locate`."""
         row = int(self.find(lon, lat))
         return None if row < 0 else str(self._codes[row])
 
+    def nearest(
+        self,
+        lon: ArrayLike,
+        lat: ArrayLike,
+        within_m: float,
+        *,
+        groups: RowArray | None = None,
+        group_of: RowArray | None = None,
+    ) -> tuple[RowArray, FloatArray]:
+        """Return for each point outside of all grids the row of the nearest one and its distance.
+
+        Parameters
+        ----------
+        lon, lat
+            One dimension; points that a grid holds are not meant, they get the grid whose border is nearest.
+        within_m
+            Farther grids do not count: -1 and NaN then. Of equally near grids the smallest code. Unit: m.
+        groups, group_of
+            Where given: the group of each point and of each grid. A point of a group, 0 or more, only gets grids of it.
+        """
+        x, y = (np.ascontiguousarray(values, dtype=np.float64) for values in (lon, lat))
+        wanted = np.full(x.size, -1, dtype=np.int32) if groups is None else groups.astype(np.int32)
+        given = np.full(len(self), -1, dtype=np.int32) if group_of is None else group_of.astype(np.int32)
+        return nearest_rows(x, y, wanted, given, float(within_m), *self._cells.cells, *self._cells.borders)
+
+    def around(self, lon: float, lat: float, radius_m: float) -> RowArray:
+        """Return the rows of all grids that come within ``radius_m`` of a point, ascending; a few farther ones may be among them."""
+        return np.unique(rows_around(float(lon), float(lat), float(radius_m), *self._cells.cells))
+
+    def vertices(self, row: int) -> tuple[FloatArray, FloatArray, NDArray[np.uint8]]:
+        """Return x and y of the vertices of a grid, ring after ring, each closed, and where a ring ends."""
+        part = slice(self._cells.vertex_of[row], self._cells.vertex_of[row + 1])
+        return self._cells.xs[part], self._cells.ys[part], self._cells.ring_end[part]
+
     def distance_to_border_m(self, lon: ArrayLike, lat: ArrayLike) -> FloatArray:
-        """Return the distance from each point to the border of its own grid, unit m, in the zone of the grids.
+        """Return the distance from each point to the border of its own grid, unit m, along the ellipsoid.
 
         Zero on a border, NaN where no grid holds the point.
         """
         x, y = np.broadcast_arrays(
             np.atleast_1d(np.asarray(lon, dtype=np.float64)), np.atleast_1d(np.asarray(lat, dtype=np.float64))
         )
-        rows = self.find(x, y).ravel()
-        answer = np.full(x.size, np.nan)
-        held = np.flatnonzero(rows >= 0)
-        if len(held):
-            points = projections.to_metric(shapely.points(x.ravel()[held], y.ravel()[held]), self._epsg)
-            answer[held] = shapely.distance(points, self._borders_m[rows[held]])
-        return answer.reshape(x.shape)
+        return self.border_distances_m(x.ravel(), y.ravel(), self.find(x, y).ravel()).reshape(x.shape)
 
-    @cached_property
-    def _epsg(self) -> int:
-        return projections.zone_of(self._polygons)
+    def border_distances_m(self, lon: FloatArray, lat: FloatArray, rows: RowArray) -> FloatArray:
+        """Return the distance from each point to the border of the grid of its row, NaN for -1. Unit: m."""
+        x, y = np.ascontiguousarray(lon), np.ascontiguousarray(lat)
+        return border_distances(x, y, np.ascontiguousarray(rows), *self._cells.borders)
 
-    @cached_property
-    def _borders_m(self) -> NDArray[np.object_]:
-        return shapely.boundary(projections.to_metric(self._polygons, self._epsg))
+
+def find_in_all(indexes: Sequence[GridIndex], lon: ArrayLike, lat: ArrayLike) -> list[RowArray]:
+    """Return for each index what its `find` returns, putting the points in order only once for all."""
+    x, y = np.broadcast_arrays(np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64))
+    shape, x, y = x.shape, np.ascontiguousarray(x.ravel()), np.ascontiguousarray(y.ravel())
+    answers = [np.empty(x.size, dtype=np.int32) for _ in indexes]
+    if x.size < _FEW:
+        for index, answer in zip(indexes, answers, strict=True):
+            find_rows(x, y, answer, *index._cells.cells, *index._cells.strips)
+        return [answer.reshape(shape) for answer in answers]
+    frames = np.array([index._cells.frame for index in indexes if len(index)] or [np.zeros(6)])
+    box = (*frames[:, :2].min(axis=0).tolist(), *frames[:, 4:].max(axis=0).tolist())
+    for begin in range(0, x.size, _BLOCK):
+        part = slice(begin, begin + _BLOCK)
+        order, in_x, in_y = order_by_place(x[part], y[part], *box)
+        rows = np.empty(len(order), dtype=np.int32)
+        for index, answer in zip(indexes, answers, strict=True):
+            find_rows(in_x, in_y, rows, *index._cells.cells, *index._cells.strips)
+            answer[part][order] = rows
+    return [answer.reshape(shape) for answer in answers]
+
+
+def warm() -> None:
+    """Load or compile everything compiled here, which takes seconds the first time on a machine."""
+    square = shapely.box(114.0, 30.0, 114.01, 30.01)
+    index = GridIndex(["a", "b"], [square, shapely.MultiPolygon([square])])
+    index.nearest([113.9999], [30.0], 100.0)
+    index.around(114.0, 30.0, 100.0)
+    index.distance_to_border_m(np.full(_FEW, 114.005), np.full(_FEW, 30.005))
+
+
+def _rings(shapes: NDArray[np.object_]) -> tuple[FloatArray, FloatArray, NDArray[np.int64], NDArray[np.int64]]:
+    """Return vertices, ring starts and the first ring of each grid, as `build_cells` takes them."""
+    if not len(shapes):
+        return np.zeros(0), np.zeros(0), np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
+    kind, vertices, offsets = shapely.to_ragged_array(shapely.force_2d(shapes))
+    ring_start, polygon_ring = offsets[0].astype(np.int64), offsets[1].astype(np.int64)
+    if kind == shapely.GeometryType.MULTIPOLYGON:
+        polygon_ring = polygon_ring[offsets[2].astype(np.int64)]
+    return np.ascontiguousarray(vertices[:, 0]), np.ascontiguousarray(vertices[:, 1]), ring_start, polygon_ring
