@@ -52,7 +52,7 @@ class App:
         """Return a new unit of work, cut to the divisions whose code begins with ``scope`` ("" = all)."""
         from gridsvc.store.unit_of_work import UnitOfWork
 
-        return UnitOfWork(self.engine, scope)
+        return UnitOfWork(self.engine, scope, cache_dir=self.settings.var_dir / "cache" / "grids")
 
     def unit_of_statements(self, scope: str = "") -> UnitOfWork:
         """Return a unit of work in which every statement is a transaction of its own, and committing costs nothing.

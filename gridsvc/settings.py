@@ -63,6 +63,18 @@ SETTINGS: tuple[Setting, ...] = (
         "per minute",
         "Reports and photos one caller may post in the long run; more get 429. 0: no limit.",
     ),
+    Setting(
+        "GRIDSVC_NEAREST_GRID_M",
+        "20",
+        "m",
+        "A position that no grid holds is given the nearest grid of its community within this distance; 0 for none.",
+    ),
+    Setting(
+        "GRIDSVC_AUTO_ROUTE_ODDS",
+        "0.9",
+        "",
+        "Odds, from 0 to 1, that a grid must have under the stated accuracy for a position to be routed without a person looking.",
+    ),
     Setting("GRIDSVC_LOCALE", "zh_Hans_CN", "", "Language when the user has chosen none: zh_Hans_CN or en."),
     Setting("GRIDSVC_TIMEZONE", "Asia/Shanghai", "", "Time zone of calendars and of times shown."),
     Setting("GRIDSVC_LOG_LEVEL", "INFO", "", "DEBUG, INFO, WARNING or ERROR."),
@@ -115,6 +127,8 @@ class Settings:
     max_body_bytes: int
     max_batch_bytes: int
     reports_per_minute: int
+    nearest_grid_m: float
+    auto_route_odds: float
     locale: str
     timezone: str
     log_level: str
@@ -139,6 +153,19 @@ def _whole_number(name: str, text: str, lowest: int, highest: int) -> int:
     if not lowest <= value <= highest:
         raise SettingError(
             f"{name} is {text!r}, not a whole number from {lowest} to {highest}.",
+            hint=f"Unset {name} to use the default.",
+        )
+    return value
+
+
+def _number(name: str, text: str, lowest: float, highest: float) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = lowest - 1.0
+    if not lowest <= value <= highest:
+        raise SettingError(
+            f"{name} is {text!r}, not a number from {lowest:g} to {highest:g}.",
             hint=f"Unset {name} to use the default.",
         )
     return value
@@ -203,6 +230,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         reports_per_minute=_whole_number(
             "GRIDSVC_REPORTS_PER_MINUTE", text["GRIDSVC_REPORTS_PER_MINUTE"], 0, 1_000_000_000
         ),
+        nearest_grid_m=_number("GRIDSVC_NEAREST_GRID_M", text["GRIDSVC_NEAREST_GRID_M"], 0.0, 1000.0),
+        auto_route_odds=_number("GRIDSVC_AUTO_ROUTE_ODDS", text["GRIDSVC_AUTO_ROUTE_ODDS"], 0.0, 1.0),
         locale=_one_of("GRIDSVC_LOCALE", text["GRIDSVC_LOCALE"], ("zh_Hans_CN", "en")),
         timezone=text["GRIDSVC_TIMEZONE"],
         log_level=_one_of(

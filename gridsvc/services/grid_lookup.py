@@ -3,42 +3,50 @@
 Every change of grids or divisions renews a version in its own transaction (store, migration 0024). A lookup asks the
 transaction of its caller for the version and answers from the index of that version and of the grids in force at the
 instant asked for; an index is built from one statement, so it is one state. Where none is held yet, few points are answered
-by the database and more from the grids around them: slower, never older.
+by the database and more from the grids around them: slower, never older. Processes of one installation share what one of
+them built through a mapped file.
 """
 
 from __future__ import annotations
 
+import fcntl
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from gridsvc.geo.location import GridIndex
+from gridsvc.errors import FileUnreadableError
+from gridsvc.services.place_index import NETWORKS, Codes, Found, PlaceIndex
 from gridsvc.store.grid_history import Box, GridHistory
 from gridsvc.store.unit_of_work import UnitOfWork
 
-NETWORKS = ("urban", "social", "security", "unified")
-LEVELS = ("city", "district", "street", "community")
+logger = logging.getLogger(__name__)
 
 # up to this many points the database answers sooner than an index is built
 FEW_POINTS = 32
 # up to this many, an index of the grids around them is built sooner than that of all
 _SOME_POINTS = 20_000
-# indexes held: those in use, today's and tomorrow's
+# indexes held: those in use, today's and tomorrow's; and files kept
 _HELD_EPOCHS = 4
 _HELD_VERSIONS = 8
-_YEAR_1970, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 # how often a version may change while one is being read, before we wait for the writer
 _TRIES = 5
+# a redraw that comes in force within this is prepared for
+_AHEAD = timedelta(minutes=10)
 
-Codes = NDArray[np.object_]
+# a degree of latitude is nowhere shorter
+_LEAST_M_PER_DEGREE = 110_574.0
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+_LAYERS = (*NETWORKS, "community", "district")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,46 +58,24 @@ class Places:
     version
         The version of the grids the answer is of.
     district, community
-        Codes, None where there is none.
+        Codes, None where there is none; of a point outside of all, those of the nearest grid where one was asked for.
     grids
-        By network (urban, social, security, unified): codes, None where no grid holds the point.
+        By network (urban, social, security, unified): codes, None where no grid holds the point and none is near enough.
+    distance_m
+        By network: 0 where the grid holds the point, the distance to the nearest grid where that one is named, else NaN.
+        Unit: m.
     """
 
     version: str
     district: Codes
     community: Codes
     grids: dict[str, Codes]
+    distance_m: dict[str, NDArray[np.float64]]
 
-
-@dataclass(frozen=True)
-class PlaceIndex:
-    """All networks and levels of divisions at one instant, ready for looking up. ``rows`` describe what each layer holds."""
-
-    version: str
-    layers: dict[str, GridIndex]
-    rows: dict[str, pd.DataFrame]
-
-    @classmethod
-    def of(cls, version: str, frame: pd.DataFrame) -> PlaceIndex:
-        """Return the index of a snapshot, see `GridHistory.snapshot`."""
-        layers, rows = {}, {}
-        for layer in (*NETWORKS, *LEVELS):
-            held = frame[frame["layer"] == layer].sort_values("code", kind="stable", ignore_index=True)
-            layers[layer] = GridIndex(held["code"].tolist(), held["geometry"].to_numpy())
-            rows[layer] = held.drop(columns=["layer", "geometry"])
-        return cls(version, layers, rows)
-
-    def find(self, lon: NDArray[np.float64], lat: NDArray[np.float64], layers: Sequence[str]) -> dict[str, Codes]:
-        """Return for each layer the codes of points, None where it holds none. CRS: EPSG:4490, degrees as stored."""
-        return {layer: self.layers[layer].locate(lon, lat) for layer in layers}
-
-    def names(self, layer: str) -> dict[str, str]:
-        """Return the names of what a layer holds, by code."""
-        return self._names[layer]
-
-    @cached_property
-    def _names(self) -> dict[str, dict[str, str]]:
-        return {layer: dict(zip(frame["code"], frame["name"], strict=True)) for layer, frame in self.rows.items()}
+    @property
+    def is_unlocated(self) -> NDArray[np.bool_]:
+        """Return where a point has a grid in no network."""
+        return np.logical_and.reduce([np.isnan(distance) for distance in self.distance_m.values()])
 
 
 @dataclass
@@ -123,18 +109,18 @@ class _Lookup:
                 self.held.move_to_end((version, epoch))
             return found
 
-    def build(self, history: GridHistory, version: str, epoch: int, at: datetime) -> PlaceIndex | None:
-        """Build, hold and return the index of an epoch; None when the version has changed meanwhile."""
+    def build(
+        self, history: GridHistory, version: str, epoch: int, at: datetime, folder: Path | None
+    ) -> PlaceIndex | None:
+        """Build, hold and return the index of an epoch, or take it from ``folder``; None when the version has changed meanwhile."""
         with self.building:
             found = self.index(version, epoch)
             if found is not None:
                 return found
-            read, frame = history.snapshot(at)
-            if read != version:
-                return None
-            made = PlaceIndex.of(version, frame)
-            with self.state:
-                _keep(self.held, (version, epoch), made, _HELD_EPOCHS)
+            made = _from_file_or_database(history, version, epoch, at, folder)
+            if made is not None:
+                with self.state:
+                    _keep(self.held, (version, epoch), made, _HELD_EPOCHS)
             return made
 
 
@@ -142,7 +128,13 @@ _LOOKUP = _Lookup()
 
 
 def find_places(
-    uow: UnitOfWork, lon: ArrayLike, lat: ArrayLike, at: datetime | Sequence[datetime], *, hold: bool = False
+    uow: UnitOfWork,
+    lon: ArrayLike,
+    lat: ArrayLike,
+    at: datetime | Sequence[datetime],
+    *,
+    hold: bool = False,
+    nearest_within_m: float = 0.0,
 ) -> Places:
     """Return district, community and the grid of every network of each point, by the one-grid rule.
 
@@ -155,6 +147,9 @@ def find_places(
     hold
         For answers that are stored: no change of grids is committed between this and the end of the caller's transaction.
         Where one is being committed, wait for it. Ask for it as late as possible.
+    nearest_within_m
+        A point that no grid of a network holds gets the nearest one within this distance; a point in a community only grids of
+        that community. Zero: none. Unit: m.
 
     Returns
     -------
@@ -168,17 +163,14 @@ def find_places(
     """
     x, y = (np.atleast_1d(np.asarray(values, dtype=np.float64)) for values in (lon, lat))
     instants = _instants_of(at, len(x))
-    history = GridHistory(uow.connection, "")
-    layers = (*NETWORKS, "community", "district")
+    asked = _Asked(GridHistory(uow.connection), nearest_within_m, uow.cache_dir)
     for attempt in range(_TRIES):
         # a writer that never rests is waited for in the end
-        version = history.version(hold=hold or attempt == _TRIES - 1)
-        codes = _find(history, version, x, y, instants, layers)
-        if codes is not None:
-            break
-    else:  # held: it cannot have changed, except by this very transaction between two statements, which is impossible
-        raise AssertionError("the version of the grids changed while it was held")
-    return _places(version, codes, uow.scope)
+        version = asked.history.version(hold=hold or attempt == _TRIES - 1)
+        found = asked.find(version, x, y, instants)
+        if found is not None:
+            return _places(version, found, uow.scope)
+    raise AssertionError("the version of the grids changed while it was held")
 
 
 def place_index(uow: UnitOfWork, at: datetime, *, build: bool = True, version: str | None = None) -> PlaceIndex | None:
@@ -195,15 +187,20 @@ def place_index(uow: UnitOfWork, at: datetime, *, build: bool = True, version: s
         with _LOOKUP.state:
             changes = _LOOKUP.epochs.get(version)
         return None if changes is None else _LOOKUP.index(version, _epoch(changes, at))
-    history = GridHistory(uow.connection, "")
+    history = GridHistory(uow.connection)
     for attempt in range(_TRIES):
         known, changes = _LOOKUP.epochs_of(history, history.version(hold=attempt == _TRIES - 1))
         found = _LOOKUP.index(known, _epoch(changes, at))
         if found is None and build:
-            found = _LOOKUP.build(history, known, _epoch(changes, at), at)
+            found = _LOOKUP.build(history, known, _epoch(changes, at), at, uow.cache_dir)
         if found is not None or not build:
             return found
     raise AssertionError("the version of the grids changed while it was held")
+
+
+def places_around(uow: UnitOfWork, box: Box, at: datetime) -> PlaceIndex:
+    """Return an index of the grids and divisions that touch a box (lon lat), for few points where none of all is held."""
+    return PlaceIndex.of(*GridHistory(uow.connection).snapshot(at, box))
 
 
 def last_version() -> str | None:
@@ -211,115 +208,180 @@ def last_version() -> str | None:
     return _LOOKUP.last
 
 
-def _epoch(changes: NDArray[np.int64], at: datetime) -> int:
-    """Return the number of the epoch of an instant; the instant of a change already belongs to what comes after."""
-    return int(np.searchsorted(changes, (at - _YEAR_1970) // _MICROSECOND, side="right"))
+def keep_current(uow: UnitOfWork, now: datetime) -> None:
+    """Hold the index of the grids in force now, and of those that come in force soon: for a server, called again and again."""
+    place_index(uow, now)
+    with _LOOKUP.state:
+        changes = _LOOKUP.epochs.get(_LOOKUP.last or "")
+    if changes is not None and _epoch(changes, now + _AHEAD) != _epoch(changes, now):
+        place_index(uow, now + _AHEAD)
 
 
-def _find(
-    history: GridHistory,
-    version: str,
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    instants: NDArray[np.object_],
-    layers: Sequence[str],
-) -> dict[str, Codes] | None:
-    """Return codes by layer, all of ``version``; None when the grids are of another one by now."""
-    answer = {layer: np.full(len(x), None, dtype=object) for layer in layers}
-    known, changes = _LOOKUP.epochs_of(history, version)
-    if known != version:
-        return None
-    epoch_of = np.searchsorted(changes, _microseconds(instants), side="right") if len(x) else np.zeros(0, np.int64)
-    for epoch in np.unique(epoch_of):
-        here = np.flatnonzero(epoch_of == epoch)
-        found = _find_in_epoch(history, version, int(epoch), x[here], y[here], instants[here[0]], layers)
-        if found is None:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One lookup: what it reads from, how far it looks for the nearest grid, and where built indexes are kept."""
+
+    history: GridHistory
+    within_m: float
+    folder: Path | None
+
+    def find(
+        self, version: str, x: NDArray[np.float64], y: NDArray[np.float64], instants: NDArray[np.int64]
+    ) -> Found | None:
+        """Return where the points are, all of ``version``; None when the grids are of another one by now."""
+        answer = Found.nowhere(len(x), _LAYERS)
+        known, changes = _LOOKUP.epochs_of(self.history, version)
+        if known != version:
             return None
-        for layer in layers:
-            answer[layer][here] = found[layer]
-    return answer
+        epoch_of = np.searchsorted(changes, instants, side="right")
+        for epoch in np.unique(epoch_of):
+            here = np.flatnonzero(epoch_of == epoch)
+            found = self._find_in_epoch(
+                version, int(epoch), x[here], y[here], _EPOCH + int(instants[here[0]]) * _MICROSECOND
+            )
+            if found is None:
+                return None
+            answer.put(here, found)
+        return answer
+
+    def _find_in_epoch(
+        self, version: str, epoch: int, x: NDArray[np.float64], y: NDArray[np.float64], at: datetime
+    ) -> Found | None:
+        index = _LOOKUP.index(version, epoch)
+        if index is None and len(x) <= FEW_POINTS:
+            return self._find_one_by_one(version, x, y, at)
+        if index is None and len(x) <= _SOME_POINTS:
+            return self._find_nearby(version, x, y, at)
+        if index is None:
+            index = _LOOKUP.build(self.history, version, epoch, at, self.folder)
+        return None if index is None else index.find(x, y, _LAYERS, self.within_m)
+
+    def _find_one_by_one(
+        self, version: str, x: NDArray[np.float64], y: NDArray[np.float64], at: datetime
+    ) -> Found | None:
+        finite = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+        read, rows = self.history.places(x[finite].tolist(), y[finite].tolist(), [at] * len(finite))
+        if read != version:
+            return None
+        answer = Found.nowhere(len(x), _LAYERS)
+        for place, layer, code in rows:
+            answer.codes[layer][finite[place]] = code
+            if layer in answer.distance_m:
+                answer.distance_m[layer][finite[place]] = 0.0
+        missing = np.logical_or.reduce([np.isnan(distance) for distance in answer.distance_m.values()])
+        for here in finite[missing[finite]] if self.within_m > 0 else ():
+            found = self._find_nearby(version, x[[here]], y[[here]], at)
+            if found is None:
+                return None
+            answer.put(np.array([here]), found)
+        return answer
+
+    def _find_nearby(self, version: str, x: NDArray[np.float64], y: NDArray[np.float64], at: datetime) -> Found | None:
+        box = box_of(x, y, self.within_m)
+        if box is None:
+            return Found.nowhere(len(x), _LAYERS)
+        read, frame = self.history.snapshot(at, box)
+        return PlaceIndex.of(version, frame).find(x, y, _LAYERS, self.within_m) if read == version else None
 
 
-def _find_in_epoch(
-    history: GridHistory,
-    version: str,
-    epoch: int,
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    at: datetime,
-    layers: Sequence[str],
-) -> dict[str, Codes] | None:
-    index = _LOOKUP.index(version, epoch)
-    if index is not None:
-        return index.find(x, y, layers)
-    if len(x) <= FEW_POINTS:
-        return _find_in_database(history, version, x, y, at, layers)
-    if len(x) > _SOME_POINTS:
-        index = _LOOKUP.build(history, version, epoch, at)
-        return None if index is None else index.find(x, y, layers)
-    box = _box_of(x, y)
-    if box is None:
-        return {layer: np.full(len(x), None, dtype=object) for layer in layers}
-    read, frame = history.snapshot(at, box)
-    return PlaceIndex.of(version, frame).find(x, y, layers) if read == version else None
+def _from_file_or_database(
+    history: GridHistory, version: str, epoch: int, at: datetime, folder: Path | None
+) -> PlaceIndex | None:
+    """Return the index of an epoch; where there is a folder, from its file, or built once for all processes that look there."""
+    if folder is None:
+        return _from_database(history, version, at)
+    try:
+        return _shared(history, version, at, folder / f"{version}-{epoch}.grids")
+    except OSError as error:
+        logger.warning("the index of the grids cannot be kept in %s: %s", folder, error)
+        return _from_database(history, version, at)
 
 
-def _find_in_database(
-    history: GridHistory,
-    version: str,
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    at: datetime,
-    layers: Sequence[str],
-) -> dict[str, Codes] | None:
-    finite = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
-    read, rows = history.places(x[finite].tolist(), y[finite].tolist(), [at] * len(finite))
-    if read not in (version, None):
-        return None
-    answer = {layer: np.full(len(x), None, dtype=object) for layer in layers}
-    for place, layer, code in rows:
-        answer[layer][finite[place]] = code
-    return answer
+def _shared(history: GridHistory, version: str, at: datetime, path: Path) -> PlaceIndex | None:
+    with _one_at_a_time(path.parent):
+        if path.exists():
+            try:
+                return PlaceIndex.load(path)
+            except FileUnreadableError as damaged:
+                logger.warning("%s", damaged)
+        made = _from_database(history, version, at)
+        if made is not None:
+            made.save(path)
+            _forget_old_files(path.parent)
+            # the mapped one: its memory is that of the other processes
+            made = PlaceIndex.load(path)
+    return made
 
 
-def _places(version: str, codes: dict[str, Codes], scope: str) -> Places:
+def _from_database(history: GridHistory, version: str, at: datetime) -> PlaceIndex | None:
+    read, frame = history.snapshot(at)
+    return PlaceIndex.of(version, frame) if read == version else None
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _forget_old_files(folder: Path) -> None:
+    """Delete all but the newest files; who has an older one mapped keeps it."""
+    files = sorted(folder.glob("*.grids"), key=lambda path: path.stat().st_mtime_ns)
+    for path in files[:-_HELD_EPOCHS]:
+        path.unlink(missing_ok=True)
+
+
+def _places(version: str, found: Found, scope: str) -> Places:
+    codes, distance_m = found.codes, found.distance_m
     if scope:
         inside = _only(lambda code: code.startswith(scope))
         around = _only(lambda code: code.startswith(scope) or scope.startswith(code))
-        codes = {layer: (around if layer == "district" else inside)(found) for layer, found in codes.items()}
-    return Places(version, codes["district"], codes["community"], {network: codes[network] for network in NETWORKS})
+        codes = {layer: (around if layer == "district" else inside)(values) for layer, values in codes.items()}
+        # elementwise: not equal to None
+        hidden = {network: codes[network] == None for network in NETWORKS}  # noqa: E711
+        distance_m = {network: np.where(hidden[network], np.nan, distance_m[network]) for network in NETWORKS}
+    return Places(
+        version, codes["district"], codes["community"], {network: codes[network] for network in NETWORKS}, distance_m
+    )
 
 
 def _only(wanted: Callable[[str], bool]) -> Callable[[Codes], Codes]:
     return np.frompyfunc(lambda code: code if code is not None and wanted(code) else None, 1, 1)
 
 
-def _instants_of(at: datetime | Sequence[datetime], count: int) -> NDArray[np.object_]:
+def _instants_of(at: datetime | Sequence[datetime], count: int) -> NDArray[np.int64]:
+    """Return the instant of each point in microseconds since 1970."""
     if isinstance(at, datetime):
-        one = np.empty(count, dtype=object)
-        one[:] = at
-        return one
-    given = np.empty(len(at), dtype=object)
-    given[:] = [each.to_pydatetime() if isinstance(each, pd.Timestamp) else each for each in _each(at)]
+        return np.full(count, _microseconds([at])[0])
+    given = _microseconds(at)
     if len(given) != count:
         raise ValueError(f"{len(given)} instants for {count} points")
     return given
 
 
-def _each(at: Sequence[datetime]) -> Iterator[datetime]:
-    return iter(pd.DatetimeIndex(at)) if isinstance(at, np.ndarray | pd.Series | pd.DatetimeIndex) else iter(at)
+def _microseconds(instants: Sequence[datetime]) -> NDArray[np.int64]:
+    """Return aware instants in microseconds since 1970, which is all that the database keeps of them."""
+    if isinstance(instants, np.ndarray | pd.Series | pd.DatetimeIndex):
+        return pd.DatetimeIndex(instants).as_unit("us").asi8
+    return np.fromiter(((each - _EPOCH) // _MICROSECOND for each in instants), dtype=np.int64, count=len(instants))
 
 
-def _microseconds(instants: Sequence[datetime] | NDArray[np.object_]) -> NDArray[np.int64]:
-    """Return aware instants as microseconds since 1970, which is all that the database keeps of them."""
-    return pd.DatetimeIndex(pd.to_datetime(list(instants), utc=True)).as_unit("us").asi8
+def _epoch(changes: NDArray[np.int64], at: datetime) -> int:
+    """Return the number of the epoch of an instant; the instant of a change already belongs to what comes after."""
+    return int(np.searchsorted(changes, _microseconds([at])[0], side="right"))
 
 
-def _box_of(x: NDArray[np.float64], y: NDArray[np.float64]) -> Box | None:
+def box_of(x: NDArray[np.float64], y: NDArray[np.float64], margin_m: float) -> Box | None:
+    """Return the box (lon lat) of the points that are numbers, with a margin of at least ``margin_m`` around; None without any."""
     finite = np.isfinite(x) & np.isfinite(y)
     if not finite.any():
         return None
-    return float(x[finite].min()), float(y[finite].min()), float(x[finite].max()), float(y[finite].max())
+    low, high = y[finite].min(), y[finite].max()
+    up = 1.05 * margin_m / _LEAST_M_PER_DEGREE
+    across = up / max(np.cos(np.radians(min(max(abs(low), abs(high)) + up, 89.9))), 1e-6)
+    return float(x[finite].min() - across), float(low - up), float(x[finite].max() + across), float(high + up)
 
 
 def _keep(held: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:

@@ -1,7 +1,6 @@
-"""Point to grid as a use case: one point with all that is known of its place, arrays, reports, files.
+"""Point to grid as a use case: one point with all that is known of its place, arrays, reports.
 
-Grids follow from position and time. One point is answered by the database, many by ``geo.location``; a test holds the two to
-the same answers.
+Grids follow from position and time. All answers come from `grid_lookup`, whose index says the same as the database.
 """
 
 from __future__ import annotations
@@ -13,28 +12,24 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import shapely
 from numpy.typing import ArrayLike, NDArray
 
-from gridsvc.errors import CoordinateError, OutsideCoverageError
-from gridsvc.geo import projections
+from gridsvc.errors import ConflictError, CoordinateError, OutsideCoverageError
 from gridsvc.geo.datums import STORAGE_DECIMALS, check_lonlat, convert, parse_datum
-from gridsvc.geo.location import GridIndex
+from gridsvc.geo.location_odds import ACCURACY_IN_DEVIATIONS, REACH, grid_odds
 from gridsvc.progress import SILENT, Progress
+from gridsvc.services.grid_lookup import Places, box_of, find_places, last_version, place_index, places_around
+from gridsvc.services.place_index import LEVELS, NETWORKS, PlaceIndex
 from gridsvc.store.grid_history import GridHistory
-from gridsvc.store.listings import Listings
 from gridsvc.store.unit_of_work import UnitOfWork
 
-NETWORKS = ("urban", "social", "security", "unified")
 COMMUNITY = "community"
-
-# up to this many points the database answers faster than the grids can be read
-_FEW_POINTS = 32
-_DISTRICT_DIGITS = 6
-
-# An accuracy is the radius that holds the true position with 68 %, as phones state it; 1.51 standard deviations.
-_ACCURACY_IN_DEVIATIONS = 1.5096
-_ODDS_RINGS, _ODDS_SPOKES = 12, 16
+# how often the grids may change while one point is answered, before we wait for the writer
+_TRIES = 5
+# a position less accurate than this says nothing of a grid, and the odds of thousands would be asked for. Unit: m.
+MOST_ACCURACY_M = 1000.0
+# odds are rounded to this, their sum is 1 all the same
+_ODDS_DECIMALS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +45,10 @@ class LocateResult:
 class LocatedGrid:
     """One grid that answers for a point.
 
+    ``outside_m`` is 0 where the grid holds the point; else no grid of the network does, and this is the nearest one, at that distance.
     ``odds`` are the shares (0 to 1) of this network's grids under the stated accuracy, by falling share, code None for
-    none; empty when no accuracy was stated. ``workers`` are those on duty, the primary one first, without phone numbers.
+    none; empty when no accuracy was stated, or one over `MOST_ACCURACY_M`. ``auto_routed``: sure enough to be routed without a person having looked.
+    ``workers`` are those on duty, the primary one first, without phone numbers.
     """
 
     network: str
@@ -61,6 +58,8 @@ class LocatedGrid:
     community_code: str
     parent_code: str | None
     distance_to_border_m: float
+    outside_m: float
+    auto_routed: bool
     workers: list[dict[str, Any]] = field(default_factory=list)
     odds: list[dict[str, Any]] = field(default_factory=list)
 
@@ -69,7 +68,7 @@ class LocatedGrid:
 class LocatedPoint:
     """What is known of a place at an instant. ``lon, lat`` are CGCS2000; the original position and datum are beside them.
 
-    ``distance_to_border_m`` is the smallest over the networks, None where no grid answers.
+    ``distance_to_border_m`` is the smallest over the networks, None where no grid answers: the point is ``unlocated`` then.
     """
 
     lon: float
@@ -80,10 +79,19 @@ class LocatedPoint:
     divisions: list[dict[str, Any]]
     grids: list[LocatedGrid]
     distance_to_border_m: float | None
+    unlocated: bool
 
 
 def locate_point(
-    uow: UnitOfWork, lon: float, lat: float, datum: str | None, *, at: datetime, accuracy_m: float | None = None
+    uow: UnitOfWork,
+    lon: float,
+    lat: float,
+    datum: str | None,
+    *,
+    at: datetime,
+    accuracy_m: float | None = None,
+    nearest_within_m: float = 0.0,
+    auto_route_odds: float = 1.0,
 ) -> LocatedPoint:
     """Return the divisions, the grid of every network, the distance to the border and the workers on duty at a place.
 
@@ -95,13 +103,17 @@ def locate_point(
         The instant whose grids and assignments are meant.
     accuracy_m
         Radius that holds the true position with 68 %; given, each network carries the odds of its grids. Unit: m.
+    nearest_within_m
+        Where no grid of a network holds the point, the nearest one within this distance answers (`find_places`). Unit: m.
+    auto_route_odds
+        A grid is ``auto_routed`` when its odds are at least this; without an accuracy, when it holds the point.
 
     Raises
     ------
     DatumMissingError, DatumUnknownError, CoordinateError
         When the position is not one.
     OutsideCoverageError
-        When it lies in no district held here (in this scope).
+        When it lies in no district held here (in this scope), and no grid is near enough.
     """
     name = parse_datum(datum)
     check_lonlat(lon, lat)
@@ -109,10 +121,9 @@ def locate_point(
         raise CoordinateError(
             f"accuracy_m is {accuracy_m}.", hint="Give metres, zero or more.", field="accuracy_m", reason="negative"
         )
-    x, y = _to_storage(lon, lat, name)
-    codes = uow.grids.locate_one(float(x), float(y), at)
-    divisions = _divisions_at(uow, float(x), float(y), at)
-    if not any(division["level"] == "district" for division in divisions):
+    x, y = (float(value) for value in _to_storage(lon, lat, name))
+    place, workers = _place_and_workers(uow, x, y, at, accuracy_m or 0.0, nearest_within_m)
+    if not any(division["level"] == "district" for division in place.divisions):
         raise OutsideCoverageError(
             f"The position ({lon:.6g}, {lat:.6g}) in {name} lies in no district held here.",
             hint="Check datum and axis order; the divisions may be missing at that instant.",
@@ -120,19 +131,20 @@ def locate_point(
             lat=float(lat),
         )
     grids = [
-        _located_grid(uow, network, code, float(x), float(y), at, accuracy_m)
-        for network in NETWORKS
-        if (code := codes[network]) is not None
+        place.grid(network, accuracy_m, auto_route_odds, [who for at_place, who in workers if at_place == number])
+        for number, network in enumerate(NETWORKS)
+        if network in place.rows
     ]
     return LocatedPoint(
-        lon=float(x),
-        lat=float(y),
+        lon=x,
+        lat=y,
         original={"lon": float(lon), "lat": float(lat), "datum": name},
         at=at,
         accuracy_m=accuracy_m,
-        divisions=divisions,
+        divisions=place.divisions,
         grids=grids,
         distance_to_border_m=min((grid.distance_to_border_m for grid in grids), default=None),
+        unlocated=not grids,
     )
 
 
@@ -144,6 +156,7 @@ def locate_arrays(
     *,
     at: datetime,
     networks: Sequence[str] = NETWORKS,
+    nearest_within_m: float = 0.0,
 ) -> dict[str, NDArray[np.object_]]:
     """Return for each network, and for ``community``, an array of codes, None where no grid holds the point.
 
@@ -153,22 +166,33 @@ def locate_arrays(
         Positions as they came, one dimension, one datum for all. Unit: degrees.
     at
         The instant whose grids are meant.
+    nearest_within_m
+        Where no grid of a network holds a point, it gets the nearest one within this distance (`find_places`). Unit: m.
 
     Raises
     ------
     DatumMissingError, DatumUnknownError, CoordinateError
         When a position is not one; ``details["index"]`` says which.
     """
+    places = locate_positions(uow, lon, lat, datum, at=at, nearest_within_m=nearest_within_m)
+    return {network: places.grids[network] for network in networks} | {COMMUNITY: places.community}
+
+
+def locate_positions(
+    uow: UnitOfWork,
+    lon: ArrayLike,
+    lat: ArrayLike,
+    datum: str | None,
+    *,
+    at: datetime | Sequence[datetime],
+    nearest_within_m: float = 0.0,
+) -> Places:
+    """Return where positions in any datum are, each at its own instant or all at one; refuses as `locate_arrays` does."""
     name = parse_datum(datum)
     x, y = np.atleast_1d(np.asarray(lon, dtype=float)), np.atleast_1d(np.asarray(lat, dtype=float))
     check_lonlat(x, y)
     x, y = _to_storage(x, y, name)
-    if len(x) <= _FEW_POINTS:
-        one_by_one = [uow.grids.locate_one(float(a), float(b), at) for a, b in zip(x, y, strict=True)]
-        return {
-            key: np.array([found[key] for found in one_by_one] or [], dtype=object) for key in (*networks, COMMUNITY)
-        }
-    return _Indexes.read(uow, _prefixes_around(uow, x, y, at), at, networks).locate(x, y)
+    return find_places(uow, x, y, at, nearest_within_m=nearest_within_m)
 
 
 def locate_reports(
@@ -190,17 +214,16 @@ def locate_reports(
     unlocated = 0
     for epoch in _epochs(uow, waiting, prefix, at):
         instant = at if at is not None else epoch["reported_at"].min().to_pydatetime()
-        indexes = _Indexes.read(uow, sorted(set(epoch["district_code"])), instant, NETWORKS)
-        codes = indexes.locate(epoch["lon"].to_numpy(float), epoch["lat"].to_numpy(float))
+        places = find_places(uow, epoch["lon"].to_numpy(float), epoch["lat"].to_numpy(float), instant)
         missing = np.zeros(len(epoch), dtype=bool)
         for network in NETWORKS:
-            found = codes[network] != None  # noqa: E711 - elementwise on an object array
+            found = ~np.isnan(places.distance_m[network])
             counts[network] += int(found.sum())
-            missing |= ~found if len(indexes.by_network[network]) else False
+            missing |= ~found & _has_grids(uow, network, epoch["district_code"], instant)
         unlocated += int(missing.sum())
         keys = epoch[["district_code", "reported_at", "report_id"]]
-        grids = {f"{network}_grid": codes[network] for network in NETWORKS}
-        uow.reports.set_grids(keys.assign(community_code=codes[COMMUNITY], **grids))
+        grids = {f"{network}_grid": places.grids[network] for network in NETWORKS}
+        uow.reports.set_grids(keys.assign(community_code=places.community, **grids))
         progress.advance(len(epoch))
     return LocateResult(len(waiting), counts, unlocated)
 
@@ -216,48 +239,122 @@ def count_located(uow: UnitOfWork, prefix: str = "") -> LocateResult:
 
 
 @dataclass(frozen=True, slots=True)
-class _Indexes:
-    """The grids of several networks and the communities at one instant, ready for looking up."""
+class _Place:
+    """What an index says of one point: the rows of the grids that answer, how far outside of them it is, its divisions."""
 
-    by_network: dict[str, GridIndex]
+    index: PlaceIndex
+    x: float
+    y: float
+    rows: dict[str, int]
+    outside_m: dict[str, float]
+    divisions: list[dict[str, Any]]
 
     @classmethod
-    def read(cls, uow: UnitOfWork, prefixes: Sequence[str], at: datetime, networks: Sequence[str]) -> _Indexes:
-        by_network = {}
-        for network in networks:
-            by_network[network] = _index([uow.grids.list(network, prefix, at) for prefix in prefixes])
-        communities = [uow.divisions.list(COMMUNITY, prefix, at) for prefix in prefixes]
-        by_network[COMMUNITY] = _index([frame[frame.geometry.notna()] for frame in communities])
-        return cls(by_network)
+    def of(cls, index: PlaceIndex, x: float, y: float, within_m: float, scope: str) -> _Place:
+        found = index.find(np.array([x]), np.array([y]), (*NETWORKS, *LEVELS), within_m)
+        rows, outside_m = {}, {}
+        for network in NETWORKS:
+            code = found.codes[network][0]
+            if code is not None and code.startswith(scope):
+                rows[network] = index.layers[network].row_of(code)
+                outside_m[network] = float(found.distance_m[network][0])
+        divisions = [
+            {"code": code, "name": index.about[level].name[index.layers[level].row_of(code)], "level": level}
+            for level in LEVELS
+            if (code := found.codes[level][0]) is not None and (code.startswith(scope) or scope.startswith(code))
+        ]
+        return cls(index, x, y, rows, outside_m, divisions)
 
-    def locate(self, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> dict[str, NDArray[np.object_]]:
-        return {name: index.locate(lon, lat) for name, index in self.by_network.items()}
+    def asked(self) -> list[tuple[int, str, str, bool]]:
+        """Return the grids whose workers are meant, see `GridHistory.on_duty`.
+
+        Who answers in a unit grid is who answers in the governance grid it lies in; in a merged grid, the worker
+        responsible for the governance grid that answers for it.
+        """
+        asked = []
+        for number, network in enumerate(NETWORKS):
+            if network not in self.rows:
+                continue
+            row, about = self.rows[network], self.index.about[network]
+            asked.append((number, network, str(self.index.layers[network].codes_of(row)), False))
+            parent, responsible = about.parent_code[row], about.responsible[row]
+            if network == "urban" and parent:
+                asked.append((number, "social", parent, False))
+            if network == "unified" and responsible:
+                asked.append((number, "social", responsible, True))
+        return asked
+
+    def grid(
+        self, network: str, accuracy_m: float | None, auto_route_odds: float, workers: list[dict[str, Any]]
+    ) -> LocatedGrid:
+        row, about, grids = self.rows[network], self.index.about[network], self.index.layers[network]
+        code = str(grids.codes_of(row))
+        distance = grids.border_distances_m(np.array([self.x]), np.array([self.y]), np.array([row], dtype=np.int32))[0]
+        within = 0.0 < (accuracy_m or 0.0) <= MOST_ACCURACY_M
+        odds = _odds(self.index, network, self.x, self.y, accuracy_m or 0.0) if within else []
+        sure = self.outside_m[network] == 0.0
+        if accuracy_m:
+            sure = any(part["code"] == code and part["share"] >= auto_route_odds for part in odds)
+        return LocatedGrid(
+            network=network,
+            code=code,
+            name=about.name[row],
+            kind=about.kind[row],
+            community_code=about.community_code[row],
+            parent_code=about.parent_code[row],
+            distance_to_border_m=round(float(distance), 3),
+            outside_m=round(self.outside_m[network], 3),
+            auto_routed=sure,
+            workers=workers,
+            odds=odds,
+        )
 
 
-def _index(frames: list[Any]) -> GridIndex:
-    if not frames:
-        return GridIndex([], np.array([], dtype=object))
-    codes = [str(code) for frame in frames for code in frame["code"]]
-    return GridIndex(codes, np.concatenate([frame.geometry.to_numpy() for frame in frames]))
+def _place_and_workers(
+    uow: UnitOfWork, x: float, y: float, at: datetime, accuracy_m: float, within_m: float
+) -> tuple[_Place, list[tuple[int, dict[str, Any]]]]:
+    """Return place and workers of one state of the grids: looked up in the version answered from last, confirmed by the read."""
+    history = GridHistory(uow.connection)
+    guess = last_version()
+    for _ in range(_TRIES):
+        index = place_index(uow, at, version=guess) if guess else place_index(uow, at, build=False)
+        if index is None:
+            reach = max(within_m, REACH * min(accuracy_m, MOST_ACCURACY_M) / ACCURACY_IN_DEVIATIONS)
+            box = box_of(np.array([x]), np.array([y]), reach)
+            assert box is not None, "positions are checked to be numbers"
+            index = places_around(uow, box, at)
+        place = _Place.of(index, x, y, within_m, uow.scope)
+        version, workers = history.on_duty(place.asked(), at)
+        if version == index.version:
+            return place, workers
+        guess = None
+    raise ConflictError("The grids change faster than they can be read.", hint="Try again in a moment.")
+
+
+def _odds(index: PlaceIndex, network: str, x: float, y: float, accuracy_m: float) -> list[dict[str, Any]]:
+    """Return code and share of each grid around a point, and of none, by falling share; rounded, with the sum kept at 1."""
+    found = grid_odds(index.layers[network], x, y, accuracy_m)
+    parts: list[tuple[str | None, float]] = [*zip(found.codes, found.odds, strict=True), (None, found.none)]
+    unit = 10**_ODDS_DECIMALS
+    whole = [int(np.floor(share * unit)) for _, share in parts]
+    # what rounding down lost goes to those that lost most
+    lost = sorted(range(len(parts)), key=lambda n: (whole[n] - parts[n][1] * unit, n))
+    for n in lost[: unit - sum(whole)]:
+        whole[n] += 1
+    ranked = sorted((-count, code or "") for (code, _), count in zip(parts, whole, strict=True) if count)
+    return [{"code": code or None, "share": -count / unit} for count, code in ranked]
+
+
+def _has_grids(uow: UnitOfWork, network: str, districts: pd.Series, at: datetime) -> NDArray[np.bool_]:
+    """Return for each report whether its district has grids of a network."""
+    held = {district: uow.grids.count(network, district, at) > 0 for district in set(districts)}
+    return districts.map(held).to_numpy(dtype=bool)
 
 
 def _to_storage(lon: ArrayLike, lat: ArrayLike, datum: str) -> tuple[Any, Any]:
     """Return positions in CGCS2000, rounded as stored geometries are, so that a vertex given as text is that vertex."""
     x, y = convert(lon, lat, datum, "cgcs2000")
     return np.round(x, STORAGE_DECIMALS), np.round(y, STORAGE_DECIMALS)
-
-
-def _prefixes_around(uow: UnitOfWork, x: NDArray[np.float64], y: NDArray[np.float64], at: datetime) -> list[str]:
-    """Return the codes of the districts whose bounds hold one of the points: only their grids need to be read."""
-    districts = uow.divisions.list("district", at=at)
-    codes = []
-    for code, geometry in zip(districts["code"], districts.geometry, strict=True):
-        if geometry is None:
-            continue
-        min_x, min_y, max_x, max_y = geometry.bounds
-        if ((x >= min_x) & (x <= max_x) & (y >= min_y) & (y <= max_y)).any():
-            codes.append(str(code))
-    return codes
 
 
 def _epochs(uow: UnitOfWork, waiting: pd.DataFrame, prefix: str, at: datetime | None) -> list[pd.DataFrame]:
@@ -277,56 +374,3 @@ def _epochs(uow: UnitOfWork, waiting: pd.DataFrame, prefix: str, at: datetime | 
         pd.DatetimeIndex(changes).as_unit("us").asi8, times.dt.as_unit("us").astype("int64"), side="right"
     )
     return [group for _, group in waiting.groupby(epoch, sort=True)]
-
-
-def _divisions_at(uow: UnitOfWork, lon: float, lat: float, at: datetime) -> list[dict[str, Any]]:
-    """Return the divisions a point is in, from large to small: code, name, level."""
-    found = []
-    for level in ("city", "district", "street", "community"):
-        code = uow.divisions.at(lon, lat, at, level)
-        division = uow.divisions.get(code, at) if code else None
-        if division is not None:
-            found.append({"code": code, "name": division["name"], "level": level})
-    return found
-
-
-def _located_grid(
-    uow: UnitOfWork, network: str, code: str, lon: float, lat: float, at: datetime, accuracy_m: float | None
-) -> LocatedGrid:
-    frame = uow.grids.get(network, code, at)
-    row = frame.iloc[0]
-    card = Listings(uow.connection, uow.scope).grid(network, code, at=at) or {}
-    hidden = ("phone", "phone_masked")
-    workers = [{key: value for key, value in worker.items() if key not in hidden} for worker in card.get("workers", [])]
-    distance = GridIndex([code], frame.geometry.to_numpy()).distance_to_border_m(lon, lat)[0]
-    return LocatedGrid(
-        network=network,
-        code=code,
-        name=row["name"],
-        kind=row["kind"],
-        community_code=row["community_code"],
-        parent_code=row["parent_code"] if isinstance(row["parent_code"], str) else None,
-        distance_to_border_m=round(float(distance), 3),
-        workers=workers,
-        odds=_odds(uow, network, lon, lat, at, accuracy_m) if accuracy_m else [],
-    )
-
-
-def _odds(
-    uow: UnitOfWork, network: str, lon: float, lat: float, at: datetime, accuracy_m: float
-) -> list[dict[str, Any]]:
-    """Return the share of each grid around a point whose error is a round normal one, from rings of equal probability."""
-    share = (np.arange(_ODDS_RINGS) + 0.5) / _ODDS_RINGS
-    radius = accuracy_m / _ACCURACY_IN_DEVIATIONS * np.sqrt(-2.0 * np.log(1.0 - share))
-    angle = 2.0 * np.pi * (np.arange(_ODDS_SPOKES) + 0.5) / _ODDS_SPOKES
-    epsg = projections.gauss_kruger_epsg(lon)
-    middle = projections.to_metric([shapely.Point(lon, lat)], epsg)[0]
-    x = middle.x + np.outer(radius, np.cos(angle)).ravel()
-    y = middle.y + np.outer(radius, np.sin(angle)).ravel()
-    points = projections.to_storage(shapely.points(x, y), epsg)
-    codes = uow.grids.locate_many_sql(shapely.get_x(points), shapely.get_y(points), network, at)
-    names, counts = np.unique(np.array(["" if code is None else code for code in codes]), return_counts=True)
-    ranked = sorted(
-        zip(names.tolist(), (counts / len(codes)).tolist(), strict=True), key=lambda pair: (-pair[1], pair[0])
-    )
-    return [{"code": code or None, "share": round(part, 4)} for code, part in ranked]

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import shapely
-from sqlalchemy import DateTime, column, text
+from sqlalchemy import DateTime, TextClause, column, text
 
 from gridsvc.store.repository import Repository, like_pattern, narrower
 from gridsvc.store.sql_files import sql_text
 
 Box = tuple[float, float, float, float]
 _SNAPSHOT_COLUMNS = ("layer", "code", "name", "kind", "community_code", "parent_code", "responsible", "geometry")
+
+
+@cache
+def _statement(name: str) -> TextClause:
+    """Return the statement of ``sql/<name>.sql``; reading its parameters anew would take longer than the shortest of them."""
+    return text(sql_text(name))
 
 
 class GridHistory(Repository):
@@ -60,7 +68,7 @@ class GridHistory(Repository):
         """
         corners: Sequence[float | None] = box or (None, None, None, None)
         bound = {"at": at, **dict(zip(("min_x", "min_y", "max_x", "max_y"), corners, strict=True))}
-        rows = self.connection.execute(text(sql_text("grid_snapshot")), bound).fetchall()
+        rows = self.connection.execute(_statement("grid_snapshot"), bound).fetchall()
         version = next(row.code for row in rows if row.layer == "version")
         kept = [row for row in rows if row.layer != "version"]
         values = list(zip(*kept, strict=True)) if kept else [()] * len(_SNAPSHOT_COLUMNS)
@@ -70,15 +78,33 @@ class GridHistory(Repository):
 
     def places(
         self, lon: Sequence[float], lat: Sequence[float], at: Sequence[datetime]
-    ) -> tuple[str | None, list[tuple[int, str, str]]]:
+    ) -> tuple[str, list[tuple[int, str, str]]]:
         """Return the version and, for points at their instants, rows (index, layer, code) as the database finds them.
 
-        Layers are the networks, community and district; a point has no row for a layer that does not hold it. The version
-        is None when no point has any.
+        Layers are the networks, community and district; a point has no row for a layer that does not hold it.
         """
         bound = {"lon": list(lon), "lat": list(lat), "at": list(at)}
-        rows = self.connection.execute(text(sql_text("places")), bound).all()
-        return (rows[0].version if rows else None), [(row.place - 1, row.layer, row.code) for row in rows]
+        rows = self.connection.execute(_statement("places"), bound).all()
+        return rows[0].version, [(row.place - 1, row.layer, row.code) for row in rows if row.place is not None]
+
+    def on_duty(
+        self, asked: Sequence[tuple[int, str, str, bool]], at: datetime
+    ) -> tuple[str, list[tuple[int, dict[str, Any]]]]:
+        """Return the version, and the workers on duty in grids at ``at``: rows (place, worker), the primary one first.
+
+        Parameters
+        ----------
+        asked
+            place (any number of the caller's), network, grid code, whether only the primary worker is meant.
+        """
+        columns = list(zip(*asked, strict=True)) if asked else [()] * 4
+        bound = {
+            name: list(part) for name, part in zip(("place", "network", "code", "only_primary"), columns, strict=True)
+        }
+        rows = self.connection.execute(_statement("workers_on_duty"), bound | {"at": at}).all()
+        names = ("worker_code", "name", "role", "is_primary", "kind_code")
+        workers = [(row.place, {name: getattr(row, name) for name in names}) for row in rows if row.place is not None]
+        return rows[0].version, workers
 
     def changes(self, prefix: str, after: datetime, until: datetime) -> list[datetime]:
         """Return the instants in ``(after, until]`` at which a grid or community under ``prefix`` begins or ends, ascending."""

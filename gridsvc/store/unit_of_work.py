@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -51,6 +52,8 @@ class UnitOfWork:
         transaction of its own: the unit of work then lives in a save point of it (tests).
     scope
         Division-code prefix every read and write is cut to; "" is everything.
+    cache_dir
+        Folder for what can be computed again and is shared by processes; None for none.
 
     Examples
     --------
@@ -59,10 +62,11 @@ class UnitOfWork:
     ...     uow.commit()
     """
 
-    def __init__(self, database: Engine | Connection, scope: str = "") -> None:
+    def __init__(self, database: Engine | Connection, scope: str = "", *, cache_dir: Path | None = None) -> None:
         self._database = database
         self._transaction: RootTransaction | NestedTransaction | None = None
         self.scope = scope
+        self.cache_dir = cache_dir
 
     def __enter__(self) -> Self:
         self.connection = self._database.connect() if isinstance(self._database, Engine) else self._database
@@ -100,7 +104,7 @@ class UnitOfWork:
         For consequences that do not stop at a border: neighbours share vertices, and workers of the next community step in.
         What was asked for has been checked against the scope before. Committing stays with the original.
         """
-        wide = UnitOfWork(self._database)
+        wide = UnitOfWork(self._database, cache_dir=self.cache_dir)
         wide.connection = self.connection
         return wide
 

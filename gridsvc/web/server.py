@@ -21,6 +21,7 @@ from gridsvc.bootstrap import connect_app, embedded_server, open_app, secret_key
 from gridsvc.errors import ConflictError, GridsvcError, SettingError
 from gridsvc.settings import Settings
 from gridsvc.web.application import create_app, make_rate_limit
+from gridsvc.web.keeping_grids import start_keeping_grids
 from gridsvc.web.rate_limits import RateLimit
 from gridsvc.web.settling import start_settling
 from gridsvc.web.upload_clearing import start_clearing_uploads
@@ -94,6 +95,7 @@ def _build(settings: Settings, url: str, rate_limit: RateLimit) -> Any:
     start_settling(app)
     start_clearing_uploads(app)
     app.events.start()
+    start_keeping_grids(app)
     # one key for all workers, kept across restarts: sessions survive both
     return create_app(app, dataclasses.replace(settings, secret_key=secret_key(settings)), rate_limit)
 

@@ -4,8 +4,22 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from factories.stored_town import COMMUNITIES, DISTRICT, LATER, SIDE, SOUTH, START, WEST, division_frame, grid_frame
+from factories.partitions import jittered_quads, stored, with_t_junctions
+from factories.shared_points import shared_points
+from factories.stored_town import (
+    COMMUNITIES,
+    DISTRICT,
+    LATER,
+    SIDE,
+    SOUTH,
+    START,
+    WEST,
+    division_frame,
+    frame,
+    grid_frame,
+)
 
+from gridsvc.geo.partitions import node_shared_vertices
 from gridsvc.services import grid_lookup
 from gridsvc.services.grid_lookup import NETWORKS, find_places, place_index
 from gridsvc.store.grid_history import GridHistory
@@ -142,3 +156,78 @@ def test_few_indexes_are_held(town):
 def test_instants_must_be_as_many_as_points(town):
     with pytest.raises(ValueError, match="2 instants for 1 points"):
         find_places(town, [WEST], [SOUTH], [START, datetime(2026, 2, 1, tzinfo=UTC)])
+
+
+def test_a_point_outside_gets_the_nearest_grid_of_its_community_within_the_distance(town):
+    # metres west of the town, and south of it at the middle of a community, whose two grids meet there
+    lon = np.round([WEST - 10 / 95_900, WEST - 40 / 95_900, WEST + SIDE / 2], 9)
+    lat = np.round([SOUTH + SIDE / 2, SOUTH + SIDE / 2, SOUTH - 10 / 110_860], 9)
+    none = find_places(town, lon, lat, START)
+
+    few = find_places(town, lon, lat, START, nearest_within_m=20.0)
+    local = find_places(town, np.tile(lon, 20), np.tile(lat, 20), START, nearest_within_m=20.0)
+    place_index(town, START)
+    held = find_places(town, lon, lat, START, nearest_within_m=20.0)
+
+    assert none.grids["social"].tolist() == [None] * 3
+    assert none.is_unlocated.all()
+    assert few.grids["social"].tolist() == [f"{COMMUNITIES[0]}001", None, f"{COMMUNITIES[0]}001"]
+    assert few.distance_m["social"][[0, 2]] == pytest.approx(10.0, abs=0.1)
+    assert few.community.tolist() == [COMMUNITIES[0], None, COMMUNITIES[0]]
+    assert few.district.tolist() == [DISTRICT, None, DISTRICT]
+    assert few.is_unlocated.tolist() == [False, True, False]
+    same(few, held)
+    for network in NETWORKS:
+        assert local.grids[network].tolist() == few.grids[network].tolist() * 20
+        assert np.array_equal(few.distance_m[network], held.distance_m[network], equal_nan=True)
+
+
+def test_a_point_in_a_community_is_not_given_to_the_next_one(town):
+    town.connection.exec_driver_sql(f"DELETE FROM grids WHERE community_code = '{COMMUNITIES[0]}'")
+    lon, lat = [WEST + SIDE - 5 / 95_900], [SOUTH + SIDE / 2]
+
+    found = find_places(town, lon, lat, START, nearest_within_m=20.0)
+
+    assert found.community.tolist() == [COMMUNITIES[0]]
+    assert found.grids["social"].tolist() == [None]
+    assert found.is_unlocated.all()
+
+
+def test_every_shared_vertex_and_edge_has_one_grid_in_python_and_sql_alone_and_in_bulk(town):
+    _, quads = jittered_quads(7, 6)
+    shapes = stored(node_shared_vertices(with_t_junctions(quads)))
+    codes = [f"{COMMUNITIES[0]}{n + 101:03d}" for n in range(len(shapes))]
+    columns = {"network": "urban", "kind": "unit", "code": codes, "community_code": COMMUNITIES[0], "name": ""}
+    put_grids(town, frame(columns | {"households": 0, "population": 0, "area_m2": 1e4}, shapes), network="urban")
+    lon, lat = shared_points(town.grids.list("urban", at=START).geometry.to_numpy())
+
+    by_sql = town.grids.locate_many_sql(lon, lat, "urban", START)
+    local = find_places(town, lon, lat, START)
+    index = place_index(town, START)
+    held = find_places(town, lon, lat, START)
+
+    assert all(by_sql)
+    assert local.grids["urban"].tolist() == by_sql
+    assert held.grids["urban"].tolist() == by_sql
+    assert [index.layers["urban"].locate_one(x, y) for x, y in zip(lon, lat, strict=True)] == by_sql
+    ones = [find_places(town, [x], [y], START).grids["urban"][0] for x, y in zip(lon[::7], lat[::7], strict=True)]
+    assert ones == by_sql[::7]
+
+
+def test_the_first_and_the_last_instant_there_is_are_answered(town):
+    ends = [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)]
+
+    found = find_places(town, [WEST + SIDE / 4] * 2, [SOUTH + SIDE / 4] * 2, ends)
+
+    assert found.grids["social"].tolist() == [None, f"{COMMUNITIES[0]}001"]
+
+
+def test_a_folder_that_cannot_be_written_is_done_without(town, tmp_path):
+    (tmp_path / "file").write_text("")
+    town.cache_dir = tmp_path / "file" / "cache"
+    grid_lookup._LOOKUP.held.clear()
+
+    assert (
+        place_index(town, START).layers["social"].locate_one(WEST + SIDE / 4, SOUTH + SIDE / 4)
+        == f"{COMMUNITIES[0]}001"
+    )

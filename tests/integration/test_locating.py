@@ -138,6 +138,9 @@ def test_one_point_with_everything_known_of_its_place(town):
     assert [(worker["name"], worker["is_primary"]) for worker in social.workers] == [("网格员0", True)]
     assert "1234" not in str(social.workers)
     assert social.odds == [{"code": social.code, "share": 1.0}]
+    assert social.auto_routed
+    assert social.outside_m == 0.0
+    assert not found.unlocated
 
 
 def test_odds_on_a_border_are_even(town):
@@ -146,9 +149,37 @@ def test_odds_on_a_border_are_even(town):
     social = next(grid for grid in found.grids if grid.network == "social")
     assert social.distance_to_border_m == pytest.approx(0.0, abs=0.001)
     assert {odd["code"]: odd["share"] for odd in social.odds} == {
-        f"{COMMUNITIES[0]}001": pytest.approx(0.5, abs=0.01),
-        f"{COMMUNITIES[0]}002": pytest.approx(0.5, abs=0.01),
+        f"{COMMUNITIES[0]}001": pytest.approx(0.5, abs=1e-3),
+        f"{COMMUNITIES[0]}002": pytest.approx(0.5, abs=1e-3),
     }
+    assert sum(odd["share"] for odd in social.odds) == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize(("accuracy_m", "routed"), [(None, True), (5.0, True), (60.0, False), (5e4, False)])
+def test_a_place_near_a_border_is_routed_when_sure_enough(town, accuracy_m, routed):
+    # 24 m east of the border of two grids
+    found = locate_point(
+        town, WEST + SIDE / 2 + 0.00025, MIDDLE[1], "wgs84", at=START, accuracy_m=accuracy_m, auto_route_odds=0.9
+    )
+
+    social = next(grid for grid in found.grids if grid.network == "social")
+    assert social.code == f"{COMMUNITIES[0]}002"
+    assert social.auto_routed is routed
+
+
+def test_a_place_beside_the_town_has_the_nearest_grid_with_its_distance_or_is_unlocated(town):
+    beside = (WEST - 15 / 95_900, MIDDLE[1])
+    found = locate_point(town, *beside, "wgs84", at=START, nearest_within_m=20.0)
+
+    assert [division["level"] for division in found.divisions] == ["district", "community"]
+    social = next(grid for grid in found.grids if grid.network == "social")
+    assert (social.code, social.auto_routed) == (f"{COMMUNITIES[0]}001", False)
+    assert social.outside_m == pytest.approx(15.0, abs=0.1)
+    assert social.distance_to_border_m == social.outside_m
+    with pytest.raises(OutsideCoverageError):
+        locate_point(town, *beside, "wgs84", at=START, nearest_within_m=10.0)
+    town.connection.exec_driver_sql("DELETE FROM grids")
+    assert locate_point(town, *MIDDLE, "wgs84", at=START).unlocated
 
 
 def test_reports_get_the_grids_of_their_own_time(town):

@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
+from factories.shared_points import shared_points
 
 from gridsvc.bootstrap import App
 from gridsvc.formats.dataset import read_dataset
 from gridsvc.geo.partitions import is_exact
 from gridsvc.jobs.main_job import Summary, run_main_job
 from gridsvc.services.data_sources import read_sources
+from gridsvc.services.grid_lookup import find_places
 from gridsvc.services.synthesising import complete_real_district, synthesise_to_folder
 from gridsvc.settings import read_settings
 from gridsvc.store.engine import make_engine
@@ -57,7 +59,26 @@ def check_outcome(app: App, summary: Summary, district: str) -> None:
     full_time = set(roster.loc[roster["kind_code"] == "W02", "worker_code"])
     assert set(responsible["worker_code"]) <= full_time
     assert set(nets["urban"]["parent_code"]) == set(nets["social"]["code"])
+    check_shared_points_have_one_grid(app, nets)
     check_no_building_cut(nets["urban"].geometry.to_numpy(), buildings.geometry.to_numpy())
+
+
+def check_shared_points_have_one_grid(app: App, nets: dict) -> None:
+    """Every vertex and shared edge: one grid, the same in Python and SQL, alone and in bulk."""
+    for network, grids in nets.items():
+        lon, lat = shared_points(grids.geometry.to_numpy())
+        some = slice(0, None, max(1, len(lon) // 500))
+        with app.unit_of_work() as uow:
+            in_bulk = find_places(uow, lon, lat, NOW).grids[network]
+            by_sql = uow.grids.locate_many_sql(lon[some], lat[some], network, NOW)
+            alone = [
+                find_places(uow, [x], [y], NOW).grids[network][0] for x, y in zip(lon[some], lat[some], strict=True)
+            ]
+        point, row = shapely.STRtree(grids.geometry.to_numpy()).query(shapely.points(lon, lat), predicate="intersects")
+        first = np.full(len(lon), len(grids))
+        np.minimum.at(first, point, row)
+        assert in_bulk.tolist() == grids["code"].to_numpy()[first].tolist(), network
+        assert in_bulk[some].tolist() == by_sql == alone, network
 
 
 def check_no_building_cut(units: np.ndarray, buildings: np.ndarray) -> None:

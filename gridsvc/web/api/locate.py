@@ -6,7 +6,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Self
 
-from flask import Blueprint, Response
+import numpy as np
+from flask import Blueprint, Response, current_app
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -29,7 +30,7 @@ class LocateQuery(At):
     lat: QueryDegrees
     datum: Datum
     accuracy_m: Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)] | None = Field(
-        None, description="Standard deviation of the position. Unit: m."
+        None, description="Radius around the position that holds the true one with 68 %, as Android states it. Unit: m."
     )
 
 
@@ -43,8 +44,14 @@ class LocatedGrid(BaseModel):
     community_code: str
     parent_code: str | None
     distance_to_border_m: float
+    outside_m: float = Field(
+        description="0 where the grid holds the position; else none does, and this is the nearest one, so far away."
+    )
+    auto_routed: bool = Field(description="Sure enough to be routed without a person having looked.")
     workers: list[dict[str, Any]] = Field(description="On duty, the primary one first; no phone numbers.")
-    odds: list[dict[str, Any]] = Field(description="Share of each grid under accuracy_m; empty when none was given.")
+    odds: list[dict[str, Any]] = Field(
+        description="Share of each grid, and of none (code null), under accuracy_m; together 1. Empty when no accuracy was given."
+    )
 
 
 class Located(BaseModel):
@@ -58,6 +65,7 @@ class Located(BaseModel):
     divisions: list[dict[str, Any]]
     grids: list[LocatedGrid]
     distance_to_border_m: float | None = Field(description="To the nearest grid border; null where no grid answers.")
+    unlocated: bool = Field(description="No grid of any network holds the position or is near enough.")
 
 
 class LocateBody(BaseModel):
@@ -85,7 +93,12 @@ class LocatedMany(BaseModel):
 
     count: int
     community: list[str | None]
-    grids: dict[str, list[str | None]] = Field(description="By network.")
+    grids: dict[str, list[str | None]] = Field(
+        description="By network; the nearest grid where none holds the position."
+    )
+    outside_m: dict[str, list[float | None]] = Field(
+        description="By network: 0 where the grid holds the position, the distance to the nearest one, or null without a grid."
+    )
 
 
 @endpoints.get(
@@ -98,11 +111,19 @@ class LocatedMany(BaseModel):
 def locate_one(query: LocateQuery) -> Response:
     """Return the grids of all networks at a position, its divisions, and the workers on duty there.
 
-    A position on a border belongs to exactly one grid of each network: of those that touch it, the smallest code.
+    A position on a border belongs to exactly one grid of each network: of those that touch it, the smallest code. One that no
+    grid holds gets the nearest grid of its community within GRIDSVC_NEAREST_GRID_M, with its distance, else it is unlocated.
     """
     with open_uow() as uow:
         answer = locating.locate_point(
-            uow, query.lon, query.lat, query.datum, at=query.at or now(), accuracy_m=query.accuracy_m
+            uow,
+            query.lon,
+            query.lat,
+            query.datum,
+            at=query.at or now(),
+            accuracy_m=query.accuracy_m,
+            nearest_within_m=current_app.config["GRIDSVC_NEAREST_GRID_M"],
+            auto_route_odds=current_app.config["GRIDSVC_AUTO_ROUTE_ODDS"],
         )
     return json_answer(asdict(answer))
 
@@ -117,11 +138,23 @@ def locate_one(query: LocateQuery) -> Response:
 def locate_many(body: LocateBody) -> Response:
     """Return the grid codes of arrays of positions, by the same rule as for one."""
     with open_uow() as uow:
-        networks = [n["network"] for n in browsing.list_networks(uow)]
         for wanted in body.networks or ():
             browsing.check_network(uow, wanted)
-        found = locating.locate_arrays(
-            uow, body.lon, body.lat, body.datum, at=body.at or now(), networks=tuple(body.networks or networks)
+        found = locating.locate_positions(
+            uow,
+            body.lon,
+            body.lat,
+            body.datum,
+            at=body.at or now(),
+            nearest_within_m=current_app.config["GRIDSVC_NEAREST_GRID_M"],
         )
-    codes = {name: [code or None for code in values] for name, values in found.items()}
-    return json_answer({"count": len(body.lon), "community": codes.pop("community"), "grids": codes})
+    networks = body.networks or list(found.grids)
+    outside = {name: np.round(found.distance_m[name], 3).tolist() for name in networks}
+    return json_answer(
+        {
+            "count": len(body.lon),
+            "community": found.community.tolist(),
+            "grids": {name: found.grids[name].tolist() for name in networks},
+            "outside_m": {name: [None if d != d else d for d in values] for name, values in outside.items()},
+        }
+    )

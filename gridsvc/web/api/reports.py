@@ -67,7 +67,7 @@ class ReportBody(BaseModel):
     lat: Degrees | None = Field(None, validate_default=True)
     datum: Datum | None = Field(None, validate_default=True)
     accuracy_m: Annotated[float, Field(strict=True, ge=0, le=100_000, allow_inf_nan=False)] | None = Field(
-        None, description="Standard deviation of the position. Unit: m."
+        None, description="Radius around the position that holds the true one with 68 %, as Android states it. Unit: m."
     )
     altitude_m: Annotated[float, Field(strict=True, ge=-1000, le=100_000, allow_inf_nan=False)] | None = Field(
         None, description="Height as the device gives it; kept, not used. Unit: m."
