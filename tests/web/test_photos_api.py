@@ -373,14 +373,15 @@ def test_who_opens_a_whole_picture_is_logged(town_client, caplog):
     assert [r.getMessage() for r in caplog.records] == [f"photo {receipt['sha256']} read by anonymous"]
 
 
-def test_a_device_is_told_which_photos_of_its_reports_are_kept(town_client):
+def test_the_photos_of_many_reports_are_named_at_once(town_client, open_uow):
     early = post(town_client, made.photo(2)).json["sha256"]
     post_report(town_client)
     late = post(town_client).json["sha256"]
 
-    items = town_client.get("/api/v1/reports:mine").json["items"]
+    with open_uow() as uow:
+        found = uow.photos.sha256_by_report([REPORT, OTHER])
 
-    assert [(item["report_id"], set(item["photos"])) for item in items] == [(REPORT, {early, late})]
+    assert {report_id: set(hashes) for report_id, hashes in found.items()} == {REPORT: {early, late}}
 
 
 def test_photos_and_reports_have_one_limit_a_minute(town_client):
