@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,7 @@ def post(
     print_result(summary, as_json)
     if refusals:
         _show(refusals)
-        raise click.exceptions.Exit(1)
+        sys.exit(1)
 
 
 def _send(outbox: Outbox, bodies: list[dict[str, Any]], batch: int, rate: float | None, silent: bool) -> dict[str, Any]:
