@@ -129,9 +129,9 @@ def _fill(engine: Engine, reports: int) -> None:
     for i in missing:
         _fill_month(engine, starts[i], starts[i + 1], shares[i + 1] - shares[i], shares[i])
         print(f"\r{shares[i + 1]:,} reports, {time.perf_counter() - began:.0f} s", end="", file=sys.stderr, flush=True)
-    if missing:
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("VACUUM ANALYZE"))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        # always: a fill that was stopped has months without statistics, and plans without them say nothing
+        connection.execute(text("VACUUM ANALYZE" if missing else "ANALYZE"))
     with engine.connect() as connection:
         size = connection.scalar(text("SELECT pg_size_pretty(pg_database_size(current_database()))"))
         count = connection.scalar(text("SELECT count(*) FROM reports"))

@@ -247,6 +247,8 @@ class ReportRepository(Repository):
         before
             reported_at and report_id of the last report of the page before.
         """
+        # a page is a few index probes: starting parallel workers for it costs more than the page
+        self.connection.execute(text("SET LOCAL max_parallel_workers_per_gather = 0"))
         chosen = _Chosen(since, until, network, grid_code, category_code, unlocated, before)
         of_report = (report_receipts.c.report_id == reports.c.report_id,)
         statement = (
