@@ -24,9 +24,9 @@ class PlacesToConfirm:
     """Codes of points in their order, None where there is none; of the grids and divisions of ``version``."""
 
     version: str
-    district: Sequence[str | None]
-    community: Sequence[str | None]
-    grids: dict[str, Sequence[str | None]]
+    district: NDArray[np.object_]
+    community: NDArray[np.object_]
+    grids: dict[str, NDArray[np.object_]]
 
 
 def places_to_confirm(
