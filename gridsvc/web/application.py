@@ -49,6 +49,7 @@ class AppServices(Protocol):
     def events(self) -> EventHub:
         """What live streams read from."""
 
+    @property
     def unit_of_statements(self) -> UnitOfWorkMaker:
         """Maker of units of work whose every statement commits by itself."""
 
