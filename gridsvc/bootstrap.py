@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gridsvc.settings import Settings, read_settings
@@ -52,7 +53,7 @@ class App:
         """Return a new unit of work, cut to the divisions whose code begins with ``scope`` ("" = all)."""
         from gridsvc.store.unit_of_work import UnitOfWork
 
-        return UnitOfWork(self.engine, scope, cache_dir=self.settings.var_dir / "cache" / "grids")
+        return UnitOfWork(self.engine, scope, cache_dir=self._grid_cache)
 
     def unit_of_statements(self, scope: str = "") -> UnitOfWork:
         """Return a unit of work in which every statement is a transaction of its own, and committing costs nothing.
@@ -64,7 +65,11 @@ class App:
         from gridsvc.store.unit_of_work import UnitOfWork
 
         engine = self.statements or self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        return UnitOfWork(engine, scope)
+        return UnitOfWork(engine, scope, cache_dir=self._grid_cache)
+
+    @property
+    def _grid_cache(self) -> Path:
+        return self.settings.var_dir / "cache" / "grids"
 
     @cached_property
     def report_queue(self) -> ReportQueue:
