@@ -110,6 +110,7 @@ def test_grids_are_drawn_without_anything_from_elsewhere(visit):
     assert visit.complaints == []
 
 
+@pytest.mark.slow
 def test_street_offices_are_named_over_the_density_and_reports_are_points_when_near(visit):
     page = visit.page
     page.evaluate("gridsvcMap.jumpTo({zoom: 12.8})")
@@ -125,6 +126,7 @@ def test_street_offices_are_named_over_the_density_and_reports_are_points_when_n
     assert visit.complaints == []
 
 
+@pytest.mark.slow
 def test_a_window_of_time_cuts_the_reports_of_list_and_map(visit):
     page = visit.page
     assert page.locator(".windows [aria-pressed=true]").inner_text() == "全部"  # none in the last 30 days
@@ -153,6 +155,7 @@ def test_a_new_report_appears_without_loading_the_page_again(visit, clean_databa
     assert visit.complaints == []
 
 
+@pytest.mark.slow
 def test_the_past_is_not_followed(visit, town_url):
     visit.page.goto(f"{town_url}/?at=2026-06-01T00:00:00Z")
     visit.wait(READY)
@@ -160,10 +163,12 @@ def test_the_past_is_not_followed(visit, town_url):
     assert visit.page.locator("#live").is_hidden()
 
 
+@pytest.mark.slow
 def test_the_map_credits_the_files_imported(visit):
     assert "gridsvc" not in visit.page.locator(".maplibregl-ctrl-attrib").inner_text()
 
 
+@pytest.mark.slow
 def test_networks_are_switched(visit):
     assert visit.drawn("grids_security-line") == 0
 
@@ -175,6 +180,7 @@ def test_networks_are_switched(visit):
     assert visit.complaints == []
 
 
+@pytest.mark.slow
 def test_drill_down_from_district_to_the_card_of_a_grid(visit):
     page = visit.page
     for _ in range(2):
@@ -191,6 +197,7 @@ def test_drill_down_from_district_to_the_card_of_a_grid(visit):
     assert visit.complaints == []
 
 
+@pytest.mark.slow
 def test_search_by_code_opens_the_grid_with_the_keyboard(visit):
     page = visit.page
     page.fill("#words", "420103002002002")
@@ -211,6 +218,7 @@ def test_a_click_tells_who_answers_in_every_network(visit):
     assert page.locator("#card .row").count() == len(served_town.NETWORKS)
 
 
+@pytest.mark.slow
 def test_a_place_outside_is_answered_in_the_language_of_the_page(visit):
     page = visit.page
     page.evaluate("void gridsvcMap.jumpTo({center: [0, 0], zoom: 5})")
@@ -221,6 +229,7 @@ def test_a_place_outside_is_answered_in_the_language_of_the_page(visit):
     assert not page.locator("#walk-key").is_visible()
 
 
+@pytest.mark.slow
 def test_on_a_phone_the_layers_begin_closed(visit):
     page = visit.page
     page.set_viewport_size({"width": 390, "height": 844})
@@ -232,6 +241,7 @@ def test_on_a_phone_the_layers_begin_closed(visit):
     assert visit.complaints == []
 
 
+@pytest.mark.slow
 def test_the_page_is_english_by_switch(visit):
     visit.page.click("text=English")
     visit.wait(READY)
@@ -242,6 +252,7 @@ def test_the_page_is_english_by_switch(visit):
     assert visit.complaints == []
 
 
+@pytest.mark.slow
 def test_the_documentation_page_shows_the_api_without_anything_from_elsewhere(visit, town_url):
     page = visit.page
     page.goto(f"{town_url}/docs")

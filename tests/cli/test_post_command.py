@@ -20,7 +20,7 @@ from gridsvc.store.engine import make_engine
 from gridsvc.store.unit_of_work import UnitOfWork
 from gridsvc.web import create_app
 
-pytestmark = pytest.mark.postgis
+pytestmark = [pytest.mark.postgis, pytest.mark.slow]
 HEADER = ["工单号", "小类代码", "上报时间", "经度", "纬度", "描述", "来源"]
 ROWS = [[f"WO-{n}", "E06001", f"2026-03-05 09:{n:02d}:00", 114.253, 30.585, f"第{n}件", "热线"] for n in range(12)]
 HOW = ["--datum", "wgs84", "--timezone", "Asia/Shanghai"]

@@ -23,7 +23,7 @@ from gridsvc.services.importing import import_file
 from gridsvc.settings import read_settings
 from gridsvc.web import create_app
 
-pytestmark = pytest.mark.postgis
+pytestmark = [pytest.mark.postgis, pytest.mark.slow]
 PAGE = (content_dir("migrations").parent / "docs" / "how-to" / "use-the-api.md").read_text(encoding="utf-8")
 # its commands are run by tests/integration/test_photos_how_to.py
 PHOTOS_PAGE = (content_dir("migrations").parent / "docs" / "how-to" / "photos.md").read_text(encoding="utf-8")

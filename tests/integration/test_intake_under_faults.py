@@ -141,6 +141,7 @@ def check(
     assert told == sent, "events lost or doubled"
 
 
+@pytest.mark.slow
 def test_reports_and_photos_are_there_once_whatever_is_killed(tmp_path):
     """240 reports, every 6th with a photo; server, database and a client are killed once each."""
     tmp_path.chmod(0o755)

@@ -117,4 +117,4 @@ def test_metres_and_areas_of_a_city_outside_of_china_are_right(uow, city, folder
     answer = locate_point(uow, place.x, place.y, "wgs84", at=START)
     border = shapely.boundary(to_metric([wards.geometry.iloc[0]], UTM_18N)[0])
     urban = next(grid for grid in answer.grids if grid.network == "urban")
-    assert urban.distance_to_border_m == pytest.approx(border.distance(to_metric([place], UTM_18N)[0]), abs=0.01)
+    assert urban.distance_to_border_m == pytest.approx(border.distance(to_metric([place], UTM_18N)[0]), rel=1e-3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
@@ -22,6 +23,8 @@ from gridsvc.web import create_app
 pytestmark = pytest.mark.postgis
 NOW = datetime(2026, 7, 1, 4, 0, tzinfo=UTC)
 PHONE = Poster("wang")
+# an order that a receipt got at a server which is far ahead of this one
+ELSEWHERE = 9_000_000_000_000
 
 
 @pytest.fixture
@@ -60,7 +63,20 @@ def submit(engine, *reports, poster=PHONE):
         return reporting.submit_reports(uow, reports, received_at=NOW, posters=[poster] * len(reports))
 
 
-def held(engine, since="", login="wang", **asked):
+def settle(engine):
+    """Wait until what was posted is listed: when every transaction of the server that began before has ended."""
+    waiting = "SELECT EXISTS (SELECT FROM report_receipts WHERE commit_order < :elsewhere AND commit_order >= pg_snapshot_xmin(pg_current_snapshot())::text::bigint)"
+    end = time.monotonic() + 60
+    with engine.connect() as connection:
+        while connection.scalar(text(waiting), {"elsewhere": ELSEWHERE}):
+            assert time.monotonic() < end, "another transaction of this server goes on for a minute"
+            connection.rollback()
+            time.sleep(0.05)
+
+
+def held(engine, since="", login="wang", *, settled=True, **asked):
+    if settled:
+        settle(engine)
     with UnitOfWork(engine) as uow:
         return report_reading.held_reports(uow, login, since=since, **asked)
 
@@ -144,7 +160,7 @@ def test_a_transaction_that_commits_late_is_not_skipped(engine):
     with UnitOfWork(engine) as slow:
         slow.intake.take([row | {"report_id": str(early.report_id)}], posters=[PHONE], at=NOW)
         submit(engine, late)
-        between = held(engine)
+        between = held(engine, settled=False)
         slow.commit()
     after = held(engine, between.next_cursor)
 
@@ -182,7 +198,7 @@ def test_receipts_of_another_server_come_before_all_that_will_come(engine):
     restored, fresh = new_report(), new_report()
     submit(engine, restored)
     with UnitOfWork(engine) as uow:
-        uow.connection.execute(text("UPDATE report_receipts SET commit_order = 9000000000000"))
+        uow.connection.execute(text("UPDATE report_receipts SET commit_order = :order"), {"order": ELSEWHERE})
         uow.commit()
     assert held(engine).items == []
     with UnitOfWork(engine) as uow:
@@ -193,12 +209,13 @@ def test_receipts_of_another_server_come_before_all_that_will_come(engine):
     assert ids_of(held(engine)) == [str(restored.report_id), str(fresh.report_id)]
 
 
-def test_a_device_reads_what_is_held_of_it_over_http(flask_app):
+def test_a_device_reads_what_is_held_of_it_over_http(flask_app, engine):
     client = flask_app.test_client()
     body = served_town.report_body(device="phone-1")
     receipt = client.post("/api/v1/reports", json=body).json
     update = {"update_id": str(uuid.uuid4()), "occurred_at": "2026-03-05T10:00:00+08:00", "description": "水已退"}
     client.post(f"/api/v1/reports/{body['report_id']}/updates", json=update)
+    settle(engine)
     answer = client.get("/api/v1/reports:mine?device=phone-1").json
 
     assert answer["items"] == [

@@ -235,6 +235,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 def test_killed_it_leaves_no_answer_and_no_helper_and_goes_on(app, tmp_path, processes):
     source, out = written(tmp_path, ".parquet"), tmp_path / "out.csv"
