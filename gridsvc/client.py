@@ -185,7 +185,7 @@ class Client:
         path = f"/api/v1/reports/{report_id}/photos"
         return self.call("POST", path, body=body, headers={"Content-Type": content_type}).json()
 
-    def mine(self, *, since: str = "", device: str | None = None, limit: int = 1000) -> Iterator[dict[str, Any]]:
+    def mine(self, *, since: str = "", device: str | None = None, limit: int = 100) -> Iterator[dict[str, Any]]:
         """Yield what the server holds of this caller, and of ``device``: ``report_id``, ``content_sha256``, ``photos``."""
         while True:
             asked = {"since": since, "device": device, "limit": limit}

@@ -208,7 +208,7 @@ def test_mine_is_read_to_its_end(server, client):
     ]
 
     assert [item["report_id"] for item in client.mine(device="phone 1")] == ["a", "b"]
-    assert server.calls[1][1] == "/api/v1/reports:mine?since=c1&device=phone+1&limit=1000"
+    assert server.calls[1][1] == "/api/v1/reports:mine?since=c1&device=phone+1&limit=100"
 
 
 def stream_of(*frames: bytes):
