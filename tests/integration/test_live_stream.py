@@ -192,7 +192,7 @@ def test_a_slow_reader_is_cut_off_with_a_last_event_and_resumes(served, tell):
 
 
 def test_sigterm_ends_streams_at_once(served):
-    reader = Reader(served.port)
+    reader = reader_when_free(served.port)
     reader.frame()
     (worker,) = Path(f"/proc/{served.process.pid}/task/{served.process.pid}/children").read_text().split()
 
