@@ -393,3 +393,13 @@ def test_photos_and_reports_have_one_limit_a_minute(town_client):
     assert statuses == [201, 201]
     assert (refused.status_code, refused.json["code"]) == (429, "too-many-requests")
     assert int(refused.headers["Retry-After"]) > 0
+
+
+def test_a_part_without_a_name_is_refused(town_client, stored_photos):
+    form = b'--edge\r\nContent-Disposition: form-data; filename="a"\r\n\r\nx\r\n--edge--\r\n'
+    answer = town_client.post(
+        f"/api/v1/reports/{REPORT}/photos", data=form, content_type="multipart/form-data; boundary=edge"
+    )
+
+    assert answer.status_code == 422
+    assert answer.json["code"] == "request-invalid"

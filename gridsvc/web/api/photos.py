@@ -123,7 +123,7 @@ def _sent_photo(rules: PhotoRules) -> tuple[bytes, str | None]:
     request.max_content_length = rules.max_bytes + _FORM_BYTES
     request.max_form_memory_size = _PARSER_BYTES
     sent = request.files.getlist("photo")
-    others = sorted({*request.files, *request.form} - {"photo", "sha256"})
+    others = sorted({name or "" for name in (*request.files, *request.form)} - {"photo", "sha256"})
     if len(sent) != 1 or others:
         reason = f"{', '.join(others)} is not a field here" if others else f"{len(sent)} files named photo came"
         raise RequestInvalidError(
