@@ -1,7 +1,7 @@
 """The main job: a data set becomes a working district, step by step, each step timed and counted.
 
 import → divide → assign → merge → locate reports → coverage map → service circle. It can be run again on the same data
-without harm: what has not changed is left as it is.
+without harm: what has not changed is left as it is, and the grids of a district that was redrawn since are not made anew.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from gridsvc.services.importing import import_file
 from gridsvc.services.locating import count_located
 from gridsvc.services.mapping import write_coverage
 from gridsvc.services.merging import merge
+from gridsvc.services.redraws import is_redrawn_after
 from gridsvc.services.relocating import relocate
 
 # the order matters: a row may refer only to what came before it
@@ -146,6 +147,39 @@ def _import_files(app: App, dataset: Dataset, summary: Summary, as_of: datetime,
 def _work_district(
     app: App, district: str, summary: Summary, as_of: datetime, processes: int, progress: Progress
 ) -> None:
+    with app.unit_of_work() as uow:
+        redrawn = is_redrawn_after(uow, district, as_of)
+    if redrawn:
+        # its history is people's work by now; another version of gridsvc may divide otherwise than the one that began it
+        summary.steps.append(Step("divide", {"kept": "redrawn since"}))
+    else:
+        _make_grids(app, district, summary, as_of, processes, progress)
+    with _timed(summary, "locate") as counts, app.unit_of_work() as uow:
+        found = relocate(uow, district, progress=progress)
+        located = count_located(uow, district)
+        uow.commit()
+        counts.update(
+            reports=located.reports,
+            newly=found.located + found.reports_moved,
+            **located.located,
+            unlocated=located.unlocated,
+        )
+    with _timed(summary, "circle") as counts, app.unit_of_work() as uow:
+        circle = run_circle(uow, district, at=as_of, standard=CIRCLE_STANDARD, progress=progress)
+        uow.commit()
+        counts.update(
+            residences=circle.residences,
+            facilities=circle.facilities,
+            kinds=circle.kinds,
+            nodes=circle.nodes,
+            edges=circle.edges,
+            standard=circle.standard,
+            communities=circle.communities,
+            qualified_communities=circle.qualified_communities,
+        )
+
+
+def _make_grids(app: App, district: str, summary: Summary, as_of: datetime, processes: int, progress: Progress) -> None:
     with _timed(summary, "divide") as counts, app.unit_of_work() as uow:
         divided = divide(uow, district, at=as_of, actor=ACTOR, processes=processes, progress=progress)
         uow.commit()
@@ -171,26 +205,3 @@ def _work_district(
         merged = merge(uow, district, at=as_of, actor=ACTOR, progress=progress)
         uow.commit()
         counts.update(unified_grids=merged.grids, parcels=merged.parcels, conflicts=merged.conflicts)
-    with _timed(summary, "locate") as counts, app.unit_of_work() as uow:
-        found = relocate(uow, district, progress=progress)
-        located = count_located(uow, district)
-        uow.commit()
-        counts.update(
-            reports=located.reports,
-            newly=found.located + found.reports_moved,
-            **located.located,
-            unlocated=located.unlocated,
-        )
-    with _timed(summary, "circle") as counts, app.unit_of_work() as uow:
-        circle = run_circle(uow, district, at=as_of, standard=CIRCLE_STANDARD, progress=progress)
-        uow.commit()
-        counts.update(
-            residences=circle.residences,
-            facilities=circle.facilities,
-            kinds=circle.kinds,
-            nodes=circle.nodes,
-            edges=circle.edges,
-            standard=circle.standard,
-            communities=circle.communities,
-            qualified_communities=circle.qualified_communities,
-        )

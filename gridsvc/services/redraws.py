@@ -61,6 +61,12 @@ def list_redraws(
     return RedrawPage([_plain(row) for row in rows], next_cursor)
 
 
+def is_redrawn_after(uow: UnitOfWork, prefix: str, at: datetime) -> bool:
+    """Return whether a redraw of something under ``prefix`` is in force from an instant after ``at``."""
+    approved = uow.redraws.list(prefix, state="approved")
+    return bool((approved["in_force_from"] > at).any())
+
+
 def show_redraw(uow: UnitOfWork, redraw_id: str, *, now: datetime) -> dict[str, Any]:
     """Return a redraw with its checks, impact, effects and lineage.
 

@@ -1,6 +1,7 @@
 """The main job, from files to a mapped district: what must hold of its outcome, on made-up and on real ground."""
 
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,13 @@ import shapely
 from factories.shared_points import shared_points
 
 from gridsvc.bootstrap import App
+from gridsvc.division.communities import DivisionRules
 from gridsvc.formats.dataset import read_dataset
 from gridsvc.geo.partitions import is_exact
+from gridsvc.jobs import main_job
 from gridsvc.jobs.main_job import Summary, run_main_job
 from gridsvc.services.data_sources import read_sources
+from gridsvc.services.dividing import divide
 from gridsvc.services.grid_lookup import find_places
 from gridsvc.services.synthesising import complete_real_district, synthesise_to_folder
 from gridsvc.settings import read_settings
@@ -108,6 +112,24 @@ def test_a_made_up_street_becomes_a_working_district_and_a_second_run_changes_no
     with app.unit_of_work() as uow:
         assert len(uow.redraws.list()) == redraws
         assert uow.audit.verify().first_broken is None
+
+
+def test_a_district_redrawn_since_keeps_its_grids_when_gridsvc_divides_otherwise(app, tmp_path, monkeypatch):
+    synthesise_to_folder(tmp_path / "town", scale="street", seed=5)
+    dataset = read_dataset(tmp_path / "town")
+    run_main_job(app, dataset, now=NOW, out_dir=tmp_path / "out", processes=1)
+    with app.unit_of_work() as uow:
+        divide(uow, "990101", at=NOW, actor="planner", rules=DivisionRules(unit_area_m2=20_000.0), processes=1)
+        uow.commit()
+        redrawn = uow.grids.list("urban", prefix="990101", at=NOW)["code"].tolist()
+    monkeypatch.setattr(main_job, "divide", partial(divide, rules=DivisionRules(unit_area_m2=15_000.0)))
+
+    again = counts_of(run_main_job(app, dataset, now=NOW, out_dir=tmp_path / "out", processes=1))
+
+    assert again["divide"] == {"kept": "redrawn since"}
+    assert again["locate"]["reports"] > 0
+    with app.unit_of_work() as uow:
+        assert uow.grids.list("urban", prefix="990101", at=NOW)["code"].tolist() == redrawn
 
 
 @pytest.mark.slow
