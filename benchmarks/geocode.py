@@ -33,10 +33,11 @@ from gridsvc.bootstrap import open_app
 from gridsvc.formats.dataset import Dataset, read_dataset
 from gridsvc.geo import projections
 from gridsvc.geo.addresses import fold_name, parse_address
+from gridsvc.geo.division_names import DivisionNames
 from gridsvc.geo.location import GridIndex
 from gridsvc.geo.place_phrases import distance_m
 from gridsvc.services.gazetteer import DistrictNames, Spot, store_divisions
-from gridsvc.services.geocoding import DivisionNames, geocode
+from gridsvc.services.geocoding import geocode
 from gridsvc.services.synthesising import synthesise_to_folder
 from gridsvc.settings import read_settings
 from gridsvc.store.gazetteer import LONG_AGO

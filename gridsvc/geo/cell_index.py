@@ -25,9 +25,9 @@ Longs = NDArray[np.int64]
 Flags = NDArray[np.uint8]
 
 # fine cells along a side of a coarse one: 2^4
-_SHIFT = 4
-_SIDE = 1 << _SHIFT
-_FINE = _SIDE * _SIDE
+SHIFT = 4
+SIDE = 1 << SHIFT
+FINE = SIDE * SIDE
 _MARGIN = 1e-3
 # fine cells along a polygon of middle size; ten make 10 m of a unit grid of 10,000 m2
 _CELLS_PER_POLYGON = 10
@@ -36,9 +36,6 @@ _MOST_COARSE = 1 << 24
 _ROW_BITS = 31
 # places along a side of the box by which many points are put in order
 _PLACES = 64
-# CGCS2000 ellipsoid, GB 22021
-_A, _F = 6378137.0, 1.0 / 298.257222101
-_E2 = _F * (2.0 - _F)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +151,8 @@ def _frame(xs: Floats, ys: Floats, vertex_of: Longs, ring_end: Flags) -> tuple[F
     most_passed = 1_000_000 + 256 * len(starts) + 4 * len(xs)
     most_coarse = min(_MOST_COARSE, 1_000_000 + 64 * len(starts))
     while True:
-        columns = int((east - west) / dx + 0.5) // _SIDE + 2
-        rows = int((north - south) / dy + 0.5) // _SIDE + 2
+        columns = int((east - west) / dx + 0.5) // SIDE + 2
+        rows = int((north - south) / dy + 0.5) // SIDE + 2
         if columns * rows <= most_coarse and run / dx + rise / dy <= most_passed:
             break
         dx, dy = dx * 1.25, dy * 1.25
@@ -226,8 +223,8 @@ def _border_keys(frame: Floats, size: Longs, xs: Floats, ys: Floats, vertex_of: 
                     a, b = u1 + t1 * (u2 - u1), u1 + t2 * (u2 - u1)
                     left, right = min(a, b), max(a, b)
                 for column in range(int(left - _MARGIN), int(right + _MARGIN) + 1):
-                    coarse = (row >> _SHIFT) * size[0] + (column >> _SHIFT)
-                    fine = ((row & (_SIDE - 1)) << _SHIFT) | (column & (_SIDE - 1))
+                    coarse = (row >> SHIFT) * size[0] + (column >> SHIFT)
+                    fine = ((row & (SIDE - 1)) << SHIFT) | (column & (SIDE - 1))
                     key = (coarse << (_ROW_BITS + 8)) | (np.int64(k) << 8) | fine
                     if key == last:
                         continue
@@ -323,7 +320,7 @@ def _covers(
         # between two border cells of a row there is no border: all of it is inside, or nothing
         if passed[j + 1] >> 24 != k or after // size[0] != cell // size[0] or after == cell + 1:
             continue
-        row, column = (cell // size[0]) * _SIDE + _SIDE // 2, (cell % size[0] + 1) * _SIDE + _SIDE // 2
+        row, column = (cell // size[0]) * SIDE + SIDE // 2, (cell % size[0] + 1) * SIDE + SIDE // 2
         px, py = frame[0] + (column + 0.5) / frame[2], frame[1] + (row + 0.5) / frame[3]
         if _holds(k, px, py, row, first_row, strip_of, strip_start, strip_edges, xs, ys):
             for inner in range(cell + 1, after):
@@ -356,11 +353,11 @@ def _fill(
         if j == 0 or keys[j] >> (_ROW_BITS + 8) != keys[j - 1] >> (_ROW_BITS + 8):
             passed += 1
     least = _least_keys(keys, passed, most_blocks)
-    blocks = np.empty(min(passed, most_blocks) * _FINE, np.int32)
+    blocks = np.empty(min(passed, most_blocks) * FINE, np.int32)
     list_start, list_rows = np.zeros(4 * passed + 1024, np.int32), np.empty(16 * passed + 1024, np.int32)
     lists, listed, made = 0, 0, 0
-    flag, state, held = np.zeros(_FINE, np.uint8), np.empty(_FINE, np.int8), np.empty(_FINE, np.int32)
-    asked, waiting = np.empty((8, _FINE), np.int32), np.zeros(_FINE, np.int32)
+    flag, state, held = np.zeros(FINE, np.uint8), np.empty(FINE, np.int8), np.empty(FINE, np.int32)
+    asked, waiting = np.empty((8, FINE), np.int32), np.zeros(FINE, np.int32)
     j = 0
     while j < len(keys):
         cell = keys[j] >> (_ROW_BITS + 8)
@@ -371,14 +368,14 @@ def _fill(
         is_block = end - j >= least and made < most_blocks
         waiting[:] = 0
         held[:] = -1
-        coarse_row, coarse_column = (cell // size[0]) * _SIDE, (cell % size[0]) * _SIDE
-        cells_here = _FINE if is_block else 1
+        coarse_row, coarse_column = (cell // size[0]) * SIDE, (cell % size[0]) * SIDE
+        cells_here = FINE if is_block else 1
         while j < end:
             k = (keys[j] >> 8) & row_mask
             stop = j
             flag[:] = 0
             while stop < end and (keys[stop] >> 8) & row_mask == k:
-                flag[keys[stop] & (_FINE - 1)] = 1
+                flag[keys[stop] & (FINE - 1)] = 1
                 stop += 1
             j = stop
             if k > over:
@@ -386,15 +383,15 @@ def _fill(
             if not is_block:
                 state[0] = 2
             else:
-                for c in range(_FINE):
+                for c in range(FINE):
                     if flag[c]:
                         state[c] = 2
-                    elif c & (_SIDE - 1) and not flag[c - 1]:
+                    elif c & (SIDE - 1) and not flag[c - 1]:
                         state[c] = state[c - 1]
-                    elif c >= _SIDE and not flag[c - _SIDE]:
-                        state[c] = state[c - _SIDE]
+                    elif c >= SIDE and not flag[c - SIDE]:
+                        state[c] = state[c - SIDE]
                     else:
-                        row, column = coarse_row + (c >> _SHIFT), coarse_column + (c & (_SIDE - 1))
+                        row, column = coarse_row + (c >> SHIFT), coarse_column + (c & (SIDE - 1))
                         px, py = frame[0] + (column + 0.5) / frame[2], frame[1] + (row + 0.5) / frame[3]
                         state[c] = _holds(k, px, py, row, first_row, strip_of, strip_start, strip_edges, xs, ys)
             for c in range(cells_here):
@@ -404,7 +401,7 @@ def _fill(
                     held[c] = k
                     continue
                 if waiting[c] == len(asked):
-                    more = np.empty((2 * len(asked), _FINE), np.int32)
+                    more = np.empty((2 * len(asked), FINE), np.int32)
                     more[: len(asked)] = asked
                     asked = more
                 asked[waiting[c], c] = k
@@ -413,14 +410,14 @@ def _fill(
             for c in range(cells_here):
                 if held[c] < 0:
                     held[c] = over
-        base = made * _FINE
+        base = made * FINE
         for c in range(cells_here):
             if waiting[c] == 0:
                 value = held[c]
             else:
                 # neighbouring cells mostly ask the same polygons
                 value = np.int32(0)
-                for back in (1, _SIDE):
+                for back in (1, SIDE):
                     if is_block and c >= back and value == 0 and waiting[c - back] == waiting[c]:
                         same = held[c - back] == held[c]
                         for n in range(waiting[c]):
@@ -454,7 +451,7 @@ def _fill(
         if is_block:
             top[cell] = -2 - (2 * made + 1)
             made += 1
-    return top, blocks[: made * _FINE].copy(), list_start[: lists + 1].copy(), list_rows[:listed].copy()
+    return top, blocks[: made * FINE].copy(), list_start[: lists + 1].copy(), list_rows[:listed].copy()
 
 
 @njit(cache=True, nogil=True)
@@ -491,11 +488,11 @@ def _row_of(
     if not (frame[0] <= px <= frame[4] and frame[1] <= py <= frame[5]):
         return -1
     column, row = int((px - frame[0]) * frame[2]), int((py - frame[1]) * frame[3])
-    value = top[(row >> _SHIFT) * size[0] + (column >> _SHIFT)]
+    value = top[(row >> SHIFT) * size[0] + (column >> SHIFT)]
     code = -2 - value
     if value <= -2:
         if code & 1:
-            value = blocks[(code >> 1) * _FINE + ((row & (_SIDE - 1)) << _SHIFT) + (column & (_SIDE - 1))]
+            value = blocks[(code >> 1) * FINE + ((row & (SIDE - 1)) << SHIFT) + (column & (SIDE - 1))]
             code = -2 - value
         else:
             code >>= 1
@@ -561,152 +558,3 @@ def order_by_place(
         start[place_of[i]] = n + 1
         order[n], sorted_x[n], sorted_y[n] = i, x[i], y[i]
     return order, sorted_x, sorted_y
-
-
-@njit(cache=True, nogil=True)
-def metres_per_degree(lat: float) -> tuple[float, float]:
-    """Return the length of a degree of longitude and of one of latitude at a latitude. Unit: m; CGCS2000 ellipsoid."""
-    sine = np.sin(np.radians(lat))
-    bulge = 1.0 - _E2 * sine * sine
-    cosine = np.sqrt(max(0.0, 1.0 - sine * sine))
-    along = np.radians(_A / np.sqrt(bulge) * cosine)
-    return along, np.radians(_A * (1.0 - _E2) / (bulge * np.sqrt(bulge)))
-
-
-@njit(cache=True, nogil=True)
-def border_distance(k: int, px: float, py: float, xs: Floats, ys: Floats, vertex_of: Longs, ring_end: Flags) -> float:
-    """Return the distance of a point (lon lat) to the border of a polygon. Unit: m.
-
-    The nearest point is looked for in a plane that is true at the point; the distance to it is that of the middle latitude,
-    exact to about a millionth for the few kilometres it is meant for, and zero on an edge.
-    """
-    per_lon, per_lat = metres_per_degree(py)
-    best, foot_x, foot_y = np.inf, px, py
-    for i in range(vertex_of[k], vertex_of[k + 1] - 1):
-        if ring_end[i]:
-            continue
-        ax, ay = (xs[i] - px) * per_lon, (ys[i] - py) * per_lat
-        dx, dy = (xs[i + 1] - xs[i]) * per_lon, (ys[i + 1] - ys[i]) * per_lat
-        length2 = dx * dx + dy * dy
-        t = min(max(-(ax * dx + ay * dy) / length2, 0.0), 1.0) if length2 > 0.0 else 0.0
-        cx, cy = ax + t * dx, ay + t * dy
-        distance2 = cx * cx + cy * cy
-        if distance2 < best:
-            best = distance2
-            foot_x, foot_y = xs[i] + t * (xs[i + 1] - xs[i]), ys[i] + t * (ys[i + 1] - ys[i])
-    per_lon, per_lat = metres_per_degree((py + foot_y) / 2.0)
-    return np.hypot((foot_x - px) * per_lon, (foot_y - py) * per_lat)
-
-
-@njit(cache=True, nogil=True)
-def border_distances(
-    x: Floats, y: Floats, rows: Ints, xs: Floats, ys: Floats, vertex_of: Longs, ring_end: Flags
-) -> Floats:
-    """Return the distance of each point to the border of the polygon of its row, NaN where the row is -1. Unit: m."""
-    answer = np.full(len(x), np.nan)
-    for i in range(len(x)):
-        if rows[i] >= 0:
-            answer[i] = border_distance(rows[i], x[i], y[i], xs, ys, vertex_of, ring_end)
-    return answer
-
-
-@njit(cache=True, nogil=True)
-def rows_around(
-    px: float,
-    py: float,
-    radius_m: float,
-    frame: Floats,
-    size: Longs,
-    top: Ints,
-    blocks: Ints,
-    list_start: Ints,
-    list_rows: Ints,
-) -> Ints:
-    """Return the polygons of all cells within a box of half-width ``radius_m`` around a point, some twice.
-
-    Of polygons on top of one another, those below one that holds a whole cell are left out of that cell.
-    """
-    found, count = np.empty(64, np.int32), 0
-    per_lon, per_lat = metres_per_degree(py)
-    half_x, half_y = radius_m / max(per_lon, 1e-9), radius_m / per_lat
-    last_column, last_row = size[0] * _SIDE - 1, size[1] * _SIDE - 1
-    # before the conversion to whole numbers, which infinity would not survive
-    left = min(max((px - half_x - frame[0]) * frame[2], 0.0), last_column + 1.0)
-    right = min(max((px + half_x - frame[0]) * frame[2], -1.0), float(last_column))
-    low = min(max((py - half_y - frame[1]) * frame[3], 0.0), last_row + 1.0)
-    high = min(max((py + half_y - frame[1]) * frame[3], -1.0), float(last_row))
-    first_column, end_column, first_row, end_row = int(left), int(right) + 1, int(low), int(high) + 1
-    if right < 0.0 or high < 0.0:
-        return found[:0]
-    for coarse_row in range(first_row >> _SHIFT, ((end_row - 1) >> _SHIFT) + 1):
-        for coarse_column in range(first_column >> _SHIFT, ((end_column - 1) >> _SHIFT) + 1):
-            value = top[coarse_row * size[0] + coarse_column]
-            code = -2 - value
-            is_block = value <= -2 and code & 1
-            r1, r2, c1, c2 = 0, 1, 0, 1
-            if is_block:
-                r1, r2 = max(first_row - coarse_row * _SIDE, 0), min(end_row - coarse_row * _SIDE, _SIDE)
-                c1 = max(first_column - coarse_column * _SIDE, 0)
-                c2 = min(end_column - coarse_column * _SIDE, _SIDE)
-            last = np.int32(-1)
-            for r in range(r1, r2):
-                for c in range(c1, c2):
-                    if is_block:
-                        value = blocks[(code >> 1) * _FINE + (r << _SHIFT) + c]
-                    if value == last:
-                        continue
-                    last = value
-                    begin, end = 0, 1 if value >= 0 else 0
-                    if value <= -2:
-                        one = -2 - value if is_block else (-2 - value) >> 1
-                        begin, end = list_start[one], list_start[one + 1]
-                    for j in range(begin, end):
-                        k = value
-                        if value <= -2:
-                            k = list_rows[j] if list_rows[j] >= 0 else -1 - list_rows[j]
-                        if count and found[count - 1] == k:
-                            continue
-                        if count == len(found):
-                            more = np.empty(2 * count, np.int32)
-                            more[:count] = found
-                            found = more
-                        found[count] = k
-                        count += 1
-    return found[:count]
-
-
-@njit(cache=True, nogil=True)
-def nearest_rows(
-    x: Floats,
-    y: Floats,
-    groups: Ints,
-    group_of: Ints,
-    within_m: float,
-    frame: Floats,
-    size: Longs,
-    top: Ints,
-    blocks: Ints,
-    list_start: Ints,
-    list_rows: Ints,
-    xs: Floats,
-    ys: Floats,
-    vertex_of: Longs,
-    ring_end: Flags,
-) -> tuple[Ints, Floats]:
-    """Return for each point outside of all polygons the nearest one within ``within_m`` and its distance in m; else -1, NaN.
-
-    Of equally near ones the first. A point of a group (0 or more) only gets polygons whose ``group_of`` is that.
-    """
-    rows, distances = np.full(len(x), -1, np.int32), np.full(len(x), np.nan)
-    for i in range(len(x)):
-        if not (np.isfinite(x[i]) and np.isfinite(y[i])):
-            continue
-        # a little more than asked for: the box is cut with the scale at the point
-        around = np.unique(rows_around(x[i], y[i], 1.01 * within_m, frame, size, top, blocks, list_start, list_rows))
-        for k in around:
-            if groups[i] >= 0 and groups[i] != group_of[k]:
-                continue
-            distance = border_distance(k, x[i], y[i], xs, ys, vertex_of, ring_end)
-            if distance <= within_m and (rows[i] < 0 or distance < distances[i]):
-                rows[i], distances[i] = k, distance
-    return rows, distances

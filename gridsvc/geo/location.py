@@ -14,15 +14,8 @@ import shapely
 from numpy.typing import ArrayLike, NDArray
 
 from gridsvc.errors import CodeDuplicateError, GeometryError
-from gridsvc.geo.cell_index import (
-    Cells,
-    border_distances,
-    build_cells,
-    find_rows,
-    nearest_rows,
-    order_by_place,
-    rows_around,
-)
+from gridsvc.geo.border_distances import border_distances, nearest_rows, rows_around
+from gridsvc.geo.cell_index import Cells, build_cells, find_rows, order_by_place
 
 FloatArray = NDArray[np.float64]
 RowArray = NDArray[np.int32]

@@ -15,7 +15,8 @@ from numba import njit
 
 from gridsvc.errors import CoordinateError
 from gridsvc.geo import location
-from gridsvc.geo.cell_index import Flags, Floats, metres_per_degree
+from gridsvc.geo.border_distances import metres_per_degree
+from gridsvc.geo.cell_index import Flags, Floats
 from gridsvc.geo.location import GridIndex
 
 # An accuracy is the radius that holds the true position with 68 %: what Android's Location.getAccuracy() states, and what we take from any

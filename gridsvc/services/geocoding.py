@@ -1,4 +1,4 @@
-"""Text address to point and back, from the gazetteer held here; no other host is ever asked.
+"""Text address to point, from the gazetteer held here; no other host is ever asked.
 
 A candidate's ``score`` (0 to 1) estimates the chance that the place meant lies where the candidate says, as exactly as its
 ``accuracy_m``. It is the product of two parts: *agreement*, how much of what the address names the candidate has (each part with
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 import shapely
 
-from gridsvc.errors import OutsideCoverageError
-from gridsvc.geo.addresses import Address, edit_distance, fold_name, name_similarity, parse_address, region_stem
-from gridsvc.geo.datums import STORAGE_DECIMALS, check_lonlat, convert, parse_datum
-from gridsvc.geo.place_phrases import Landmark, bearing_deg, direction_of, distance_m, moved, place_phrase
+from gridsvc.geo.addresses import Address, fold_name, name_similarity, parse_address, region_stem
+from gridsvc.geo.datums import STORAGE_DECIMALS
+from gridsvc.geo.division_codes import level_of
+from gridsvc.geo.division_names import DivisionNames, Region
+from gridsvc.geo.place_phrases import distance_m, moved
 from gridsvc.services.gazetteer import plate_key, street_name
 from gridsvc.store.unit_of_work import UnitOfWork
 
@@ -56,8 +57,6 @@ WEIGHTS = {
     "place": 0.4,
     "building": 0.15,
 }
-_LEVEL_OF_DIGITS = {2: "province", 4: "city", 6: "district", 9: "street", 12: "community"}
-_DIGITS_OF_LEVEL = {level: digits for digits, level in _LEVEL_OF_DIGITS.items()}
 _DIVISION_MATCH = {"street": "street_office"}
 
 _LEAST_ALIKE = 0.55
@@ -70,7 +69,6 @@ _CROSSING_ACCURACY_M = 20.0
 _MOST_NUMBERS_BEYOND = 60
 _MOST_METRES_BEYOND = 300.0
 _METRES_PER_NUMBER = 5.0
-_REVERSE_REACH_DEG = 0.004
 # candidates looked at, of which those outside the scope are left out
 _MOST_TRIED = 100
 
@@ -107,121 +105,6 @@ class Candidate:
     district_code: str | None
     community_code: str | None
     parts: dict[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class ReversePlace:
-    """Where a point is: the phrase, and what it is made of. Distances in m, directions as seen from the named thing."""
-
-    lon: float
-    lat: float
-    phrase: str
-    divisions: list[dict[str, Any]]
-    street: dict[str, Any] | None
-    plate: dict[str, Any] | None
-    nearest: dict[str, Any] | None
-
-
-# -- divisions by name -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Region:
-    code: str
-    name: str
-    label: str
-    radius_m: float
-    lon: float | None
-    lat: float | None
-    since: datetime
-    until: datetime | None
-
-    def holds(self, at: datetime) -> bool:
-        return self.since <= at and (self.until is None or at < self.until)
-
-
-class DivisionNames:
-    """The divisions of one build of the gazetteer, by level and name, misspelt ones too.
-
-    ``rows`` are those of `GazetteerRepository.regions`.
-    """
-
-    def __init__(self, rows: Iterable[dict[str, Any]]) -> None:
-        self.by_code: dict[str, list[_Region]] = defaultdict(list)
-        self.by_name: dict[tuple[str, str], list[_Region]] = defaultdict(list)
-        self.whole: set[tuple[str, str]] = set()
-        self._one_off: dict[tuple[str, str], set[str]] = defaultdict(set)
-        for row in rows:
-            region = _Region(row["code"], row["name"], row["label"], row["radius_m"], row["lon"], row["lat"], row["valid_from"], row["valid_to"])  # fmt: skip
-            level = _LEVEL_OF_DIGITS.get(len(region.code), "")
-            self.by_code[region.code].append(region)
-            for name in {region.name, region_stem(region.name)}:
-                self.by_name[level, name].append(region)
-            for shorter in (*_one_less(region.name), region.name):
-                self._one_off[level, shorter].add(region.name)
-            self.whole.update((level, name) for name in (region.name, *_other_words(level, region_stem(region.name))))
-        self.levels = {level for level, _ in self.by_name}
-
-    def lookup(self, level: str, name: str, above: Mapping[str, str]) -> str | None:
-        """Return the name a division is known by, as `parse_address` asks for it.
-
-        A name with one character wrong is recognised when one division alone is so called in what was named above it.
-        """
-        level, _, short = level.partition(" ")
-        if short == "whole":
-            return name if (level, name) in self.whole else None
-        if short:
-            return name if (level, name) in self.by_name else None
-        folded, stem = fold_name(name), region_stem(name)
-        for known in (folded, stem):
-            if (level, known) in self.by_name:
-                return self.by_name[level, known][0].name
-        alike = {other for shorter in (*_one_less(folded), folded) for other in self._one_off.get((level, shorter), ())}
-        alike = {other for other in alike if edit_distance(folded, other) == 1}
-        if len(alike) > 1:
-            inside = self._codes(above)
-            alike = (
-                {o for o in alike if any(r.code.startswith(inside) for r in self.by_name[level, o])}
-                if inside
-                else set()
-            )
-        if len(alike) == 1:
-            return alike.pop()
-        # what is above the districts held need not be held
-        return folded if level in ("province", "city") else None
-
-    def _codes(self, above: Mapping[str, str]) -> tuple[str, ...]:
-        """Return the codes of the smallest division in ``above`` that is held."""
-        for level in ("street", "district", "city"):
-            regions = self.by_name.get((level, above.get(level, "")))
-            if regions:
-                return tuple({region.code for region in regions})
-        return ()
-
-    def regions(self, level: str, name: str, at: datetime) -> list[_Region]:
-        """Return the divisions of a level that are known by a name at an instant."""
-        stems = self.by_name.get((level, region_stem(name)), [])
-        return [region for region in self.by_name.get((level, name)) or stems if region.holds(at)]
-
-    def labels(self, code: str, at: datetime) -> list[str]:
-        """Return the names of a division and those above it, district first."""
-        found = []
-        for digits in (6, 9, 12):
-            known = [r for r in self.by_code.get(code[:digits], ()) if r.holds(at)] if len(code) >= digits else []
-            if known:
-                found.append(known[0].label)
-        return found
-
-
-def _other_words(level: str, stem: str) -> list[str]:
-    """Return a street office or community as people call it with another word for its kind."""
-    words = {"street": ("街道", "街道办事处", "街道办"), "community": ("社区", "社区居委会", "居委会")}
-    return [stem + word for word in words.get(level, ())]
-
-
-def _one_less(word: str) -> set[str]:
-    """Return the word with one character left out, each way; words of one edit share one of these."""
-    return {word[:i] + word[i + 1 :] for i in range(len(word))} if len(word) >= 2 else set()
 
 
 _lexicons: OrderedDict[str, DivisionNames] = OrderedDict()
@@ -329,10 +212,10 @@ class _Search:
 
     # -- divisions -----------------------------------------------------------------------------------------------------
 
-    def _regions(self) -> dict[str, list[_Region]]:
+    def _regions(self) -> dict[str, list[Region]]:
         """Return the divisions named, level by level, those kept that lie in what was named above them."""
-        found: dict[str, list[_Region]] = {}
-        above: list[_Region] = []
+        found: dict[str, list[Region]] = {}
+        above: list[Region] = []
         for level in ("province", "city", "district", "street", "community"):
             name = getattr(self.address, level)
             if not name:
@@ -369,7 +252,7 @@ class _Search:
         for region in smallest:
             if region.lon is None or region.lat is None:
                 continue
-            level = _LEVEL_OF_DIGITS[len(region.code)]
+            level = level_of(region.code)
             parts = self._region_parts(region.code)
             for part in ("road", "number", "place", "building"):
                 if getattr(self.address, part) or (part == "road" and self.address.roads):
@@ -704,77 +587,3 @@ def _along_street(uow: UnitOfWork, hit: _Hit) -> tuple[float, float]:
     x = spot.x + off_x[0] * (1 - share) + off_y[0] * share
     y = spot.y + off_x[1] * (1 - share) + off_y[1] * share
     return x / squeeze, y
-
-
-# -- point to words ----------------------------------------------------------------------------------------------------
-
-
-def reverse_geocode(uow: UnitOfWork, lon: float, lat: float, datum: str | None, *, at: datetime) -> ReversePlace:
-    """Return where a point is, in a Chinese phrase and in fields.
-
-    Parameters
-    ----------
-    lon, lat, datum
-        The position as it came. Unit: degrees.
-    at
-        The instant whose divisions and places are meant.
-
-    Raises
-    ------
-    DatumMissingError, DatumUnknownError, CoordinateError
-        When the position is not one.
-    OutsideCoverageError
-        When nothing held here (in this scope) is near.
-    """
-    name = parse_datum(datum)
-    check_lonlat(lon, lat)
-    x, y = (round(float(v), STORAGE_DECIMALS) for v in convert(lon, lat, name, "cgcs2000"))
-    divisions = []
-    for level in ("district", "street", "community"):
-        code = uow.divisions.at(x, y, at, level)
-        division = uow.divisions.get(code, at) if code else None
-        if division is not None:
-            divisions.append({"code": code, "name": division["name"], "level": level})
-    inside = bool(divisions) or not uow.scope
-    around = uow.gazetteer.around(x, y, at=at, reach_deg=_REVERSE_REACH_DEG) if inside else []
-    for row in around:
-        row["distance_m"] = distance_m(row["lon"], row["lat"], x, y)
-        row["direction"] = direction_of(bearing_deg(row["lon"], row["lat"], x, y))
-    street = _closest(around, "street")
-    nearest = _closest(around, "place")
-    plate = _closest([row for row in around if row["kind"] == "street" and row["distance_m"] <= 50.0], "plate")
-    if not divisions and street is None and nearest is None:
-        raise OutsideCoverageError(
-            f"Nothing held here is near the position ({lon:.6g}, {lat:.6g}) in {name}.",
-            hint="Check datum and axis order; the gazetteer may have to be built: gridsvc gazetteer build.",
-            lon=float(lon),
-            lat=float(lat),
-        )
-    landmark = Landmark(nearest["name"], nearest["distance_m"], nearest["direction"]) if nearest else None
-    on = plate or street
-    phrase = place_phrase(
-        [division["name"] for division in divisions],
-        on["name"] if on else "",
-        plate["number"] if plate else "",
-        on["distance_m"] if on else 0.0,
-        landmark,
-    )
-    return ReversePlace(x, y, phrase, divisions, street, plate, nearest)
-
-
-def _closest(rows: list[dict[str, Any]], what: str) -> dict[str, Any] | None:
-    """Return the nearest of one sort: name, number, kind, distance and direction."""
-    found = sorted(
-        (row for row in rows if row["what"] == what),
-        key=lambda row: (row["distance_m"], row["place_id"], row["suffix"]),
-    )
-    if not found:
-        return None
-    row = found[0]
-    return {
-        "name": row["label"],
-        "kind": row["kind"],
-        "number": "" if row["number"] is None else f"{row['number']}{row['suffix']}",
-        "distance_m": round(row["distance_m"], 1),
-        "direction": row["direction"],
-    }

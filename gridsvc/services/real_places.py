@@ -26,13 +26,13 @@ from gridsvc.errors import (
 )
 from gridsvc.formats.osm import read_osm
 from gridsvc.geo.datums import check_lonlat, convert_geometries, parse_datum
+from gridsvc.geo.division_codes import LEVELS
 from gridsvc.synth.town import Division, DivisionTree
 
 CLASS_COLUMNS = ("highway", "street_class", "fclass", "road_class", "class", "type")
 NAME_COLUMNS = ("name", "name_zh", "street_name", "road_name")
 CODE_COLUMNS = ("code", "id", "adcode", "district_code", "division_code", "gb")
 BOUNDARY_NAME_COLUMNS = ("name", "name_zh", "district", "district_name")
-_LEVEL_OF_LENGTH = {2: "province", 4: "city", 6: "district", 9: "street", 12: "community"}
 
 
 def read_frame(path: Path) -> geopandas.GeoDataFrame:
@@ -268,7 +268,7 @@ def _read_codes(path: Path) -> dict[str, str]:
         codes = [_without_padding(code) for code in codes]
     found: dict[str, str] = {}
     for row, (code, name) in enumerate(zip(codes, frame[columns["name"]], strict=True), start=1):
-        if not code.isdigit() or len(code) not in _LEVEL_OF_LENGTH:
+        if not code.isdigit() or len(code) not in LEVELS.values():
             raise CodeMalformedError(
                 f"{path}, row {row}: code {code!r} does not have 2, 4, 6, 9 or 12 digits.",
                 hint="Keep codes as text, zeros in front included.",

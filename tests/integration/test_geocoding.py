@@ -11,7 +11,8 @@ from sqlalchemy import text
 
 from gridsvc.errors import DatumMissingError, ForbiddenError, OutsideCoverageError
 from gridsvc.services.gazetteer import build_gazetteer, gazetteer_state, refresh_gazetteer
-from gridsvc.services.geocoding import geocode, reverse_geocode
+from gridsvc.services.geocoding import geocode
+from gridsvc.services.reverse_geocoding import reverse_geocode
 from gridsvc.store.engine import make_engine
 from gridsvc.store.unit_of_work import UnitOfWork
 

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from gridsvc.geo.addresses import LONGEST_TEXT
 from gridsvc.geo.datums import check_lonlat, convert, parse_datum
-from gridsvc.services import geocoding
+from gridsvc.services import geocoding, reverse_geocoding
 from gridsvc.services.gazetteer import gazetteer_state
 from gridsvc.web.callers import now, open_uow
 from gridsvc.web.json_bodies import json_answer
@@ -145,5 +145,5 @@ def geocode_text(query: GeocodeQuery) -> Response:
 def reverse_point(query: ReverseQuery) -> Response:
     """Return a readable Chinese phrase for a position: divisions, street and number, the way from the nearest place of a name."""
     with open_uow() as uow:
-        answer = geocoding.reverse_geocode(uow, query.lon, query.lat, query.datum, at=query.at or now())
+        answer = reverse_geocoding.reverse_geocode(uow, query.lon, query.lat, query.datum, at=query.at or now())
     return json_answer(asdict(answer))

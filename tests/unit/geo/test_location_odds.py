@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from gridsvc.errors import CoordinateError
-from gridsvc.geo.cell_index import metres_per_degree
+from gridsvc.geo.border_distances import metres_per_degree
 from gridsvc.geo.location import GridIndex
 from gridsvc.geo.location_odds import ACCURACY_IN_DEVIATIONS, grid_odds, polygon_odds
 from tests.factories.partitions import codes_of, jittered_quads, stored
