@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 from flask import Blueprint, Response, current_app, request
-from pydantic import Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
 from gridsvc.errors import EventsGoneError, RequestInvalidError
 from gridsvc.services.event_stream import EVENT_KINDS, Event, EventStream
@@ -37,6 +37,15 @@ SLOW_S = 20.0
 _HIGHEST = 2**63 - 1
 
 
+class StreamEvent(BaseModel):
+    """One server-sent event; without ``event`` it only says that nothing else happened up to ``id``."""
+
+    id: str | None = Field(None, description="Its number; send the last one as Last-Event-ID to go on after it.")
+    event: str | None = Field(None, description="Its kind, or end.")
+    data: str | None = Field(None, description="One line of JSON.")
+    retry: str | int | None = Field(None, description="How long to wait before coming back. Unit: ms.")
+
+
 class StreamQuery(Query):
     """Where to resume, and what to leave out."""
 
@@ -58,7 +67,7 @@ class StreamQuery(Query):
     summary="Live events",
     tag="stream",
     query=StreamQuery,
-    answers={200: Answer("Server-sent events, without end.", media_type="text/event-stream")},
+    answers={200: Answer("Server-sent events, without end.", StreamEvent, media_type="text/event-stream")},
     refusals=(410,),
 )
 def follow(query: StreamQuery) -> Response:
@@ -97,7 +106,6 @@ def _last_event_id() -> int | None:
 
 def _frames(stream: EventStream, pace: SendPace, seconds: float) -> Iterator[bytes]:
     end = time.monotonic() + seconds
-    said_at, said = time.monotonic(), stream.seq
     yield f"retry: {RETRY_MS}\nid: {stream.seq}\n\n".encode()
     said_at, said = time.monotonic(), stream.seq
     while True:
