@@ -119,6 +119,14 @@ def vertex_keys(points: Floats) -> NDArray[np.uint64]:
     return mixed ^ (mixed >> np.uint64(31))
 
 
+def are_among(keys: NDArray, known: NDArray) -> NDArray[np.bool_]:
+    """Return which keys are among those known, as `numpy.isin` does; for the few hundred of a community in a fifth of its time."""
+    if len(known) == 0:
+        return np.zeros(len(keys), dtype=bool)
+    known = np.sort(known)
+    return known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys
+
+
 def directed_edges(polygons: Geometries) -> tuple[Floats, Integers]:
     """Return the edges of all rings and the polygon each comes from. Shapes: (n, 2, 2) and (n,)."""
     parts, polygon = shapely.get_parts(polygons, return_index=True)

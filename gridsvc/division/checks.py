@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import shapely
 
-from gridsvc.division.borders import EdgeTable
+from gridsvc.division.borders import EdgeTable, are_among
 from gridsvc.division.communities import CommunityDivision, CommunityInput, Floats, Geometries, Integers
 from gridsvc.division.enclosures import boundary_pairs
 from gridsvc.division.obstacles import within_community
@@ -53,7 +53,7 @@ def check_exact(code: str, boundary: shapely.Geometry, grids: Geometries) -> Non
     if len(expected) != len(outer) or (_undirected(expected) != _undirected(outer)).any():
         raise _broken(code, "the outer edges of the unit grids are not the boundary", "outer-border")
     corners = shapely.get_coordinates(boundary)
-    added = outer[:, 0][~np.isin(_keys(outer[:, 0]), _keys(corners))]
+    added = outer[:, 0][~are_among(_keys(outer[:, 0]), _keys(corners))]
     if len(added) and shapely.distance(shapely.points(added), shapely.boundary(boundary)).max() > 0.001:
         raise _broken(code, "a vertex added to the boundary lies more than 1 mm off it", "outer-border")
 

@@ -234,7 +234,7 @@ def check_community(community: CommunityInput) -> None:
 def _check_lines(community: CommunityInput, where: str) -> None:
     for name, kinds in (("streets", (1, 2, 5)), ("barriers", (1, 2, 5)), ("water", (3, 6))):
         shapes = getattr(community, name)
-        odd = ~np.isin(shapely.get_type_id(shapes), kinds)
+        odd = ~_is_one_of(shapes, kinds)
         odd |= ~np.isfinite(shapely.bounds(shapes)).all(axis=1) if len(shapes) else odd
         if odd.any():
             raise GeometryError(
@@ -254,6 +254,10 @@ def _check_lines(community: CommunityInput, where: str) -> None:
         )
 
 
+def _is_one_of(shapes: Geometries, kinds: tuple[int, ...]) -> NDArray[np.bool_]:
+    return (shapely.get_type_id(shapes)[:, None] == kinds).any(axis=1)
+
+
 def _check_wishes(community: CommunityInput, where: str) -> None:
     for name, kinds, what in (
         ("dedicated", (3, 6), "polygon"),
@@ -262,7 +266,7 @@ def _check_wishes(community: CommunityInput, where: str) -> None:
     ):
         shapes = getattr(community, name)
         bad: Integers = np.flatnonzero(
-            ~np.isin(shapely.get_type_id(shapes), kinds) | shapely.is_empty(shapes) | ~shapely.is_valid(shapes)
+            ~_is_one_of(shapes, kinds) | shapely.is_empty(shapes) | ~shapely.is_valid(shapes)
         ).astype(np.int64)
         if len(bad):
             raise GeometryError(

@@ -138,11 +138,45 @@ def through_strips(
 def first_hits(starts: Floats, heading: Floats, lines: Geometries, reach_m: float) -> Floats:
     """Return how far from each start the first line lies straight ahead, infinite where none does within ``reach_m``. Unit: m."""
     rays = shapely.linestrings(np.stack([starts, starts + reach_m * heading], axis=1))
-    ray, line = shapely.STRtree(lines).query(rays, predicate="intersects")
-    away = shapely.distance(shapely.points(starts[ray]), shapely.intersection(rays[ray], lines[line]))
+    ray, line = shapely.STRtree(lines).query(rays)
+    vertices, first, last = line_vertices(lines)
+    return _first_hits(starts, heading, reach_m, ray, vertices, first[line], last[line])
+
+
+@njit(cache=True)
+def _first_hits(
+    starts: NDArray, heading: NDArray, reach_m: float, ray: NDArray, vertices: NDArray, first: NDArray, last: NDArray
+) -> NDArray:
+    """Return for each start the nearest hit among the lines its ray may meet: ``vertices[first:last + 1]`` of each pair."""
+    near = 1e-9
     reach = np.full(len(starts), np.inf)
-    np.minimum.at(reach, ray, away)
+    for k in range(len(ray)):
+        r = ray[k]
+        x, y = starts[r]
+        dx, dy = heading[r]
+        for v in range(first[k], last[k]):
+            # both ends in a frame in which the ray is the positive x axis
+            ax, ay = vertices[v, 0] - x, vertices[v, 1] - y
+            bx, by = vertices[v + 1, 0] - x, vertices[v + 1, 1] - y
+            a_along, a_aside = ax * dx + ay * dy, ay * dx - ax * dy
+            b_along, b_aside = bx * dx + by * dy, by * dx - bx * dy
+            if min(a_aside, b_aside) > near or max(a_aside, b_aside) < -near:
+                continue
+            if abs(a_aside - b_aside) <= 2 * near:
+                low, high = min(a_along, b_along), max(a_along, b_along)
+                hit = 0.0 if low <= 0.0 <= high else low
+            else:
+                hit = a_along + (b_along - a_along) * min(max(a_aside / (a_aside - b_aside), 0.0), 1.0)
+            if -near <= hit <= reach_m + near:
+                reach[r] = min(reach[r], max(hit, 0.0))
     return reach
+
+
+def line_vertices(lines: Geometries) -> tuple[Floats, Integers, Integers]:
+    """Return the vertices of all lines one after the other, and where each line begins and ends among them."""
+    coordinates, line = shapely.get_coordinates(lines, return_index=True)
+    beyond = np.cumsum(np.bincount(line, minlength=len(lines)))
+    return coordinates, np.append(0, beyond[:-1]), beyond - 1
 
 
 def clear_of(lines: Geometries, obstacles: Geometries) -> Geometries:

@@ -12,7 +12,7 @@ import numpy as np
 import shapely
 
 from gridsvc.division.atoms import Atoms, make_atoms
-from gridsvc.division.borders import NONE, EdgeTable, Neighbours, components_within, vertex_keys
+from gridsvc.division.borders import NONE, EdgeTable, Neighbours, are_among, components_within, vertex_keys
 from gridsvc.division.checks import check_division
 from gridsvc.division.communities import (
     CommunityDivision,
@@ -186,7 +186,7 @@ def without_idle_vertices(polygons: Geometries, added: Floats) -> Geometries:
         return polygons
     rings, polygon = shapely.get_rings(polygons, return_index=True)
     coordinates, ring = shapely.get_coordinates(rings, return_index=True)
-    is_added = np.isin(vertex_keys(coordinates), vertex_keys(added))
+    is_added = are_among(vertex_keys(coordinates), vertex_keys(added))
     _, place = np.unique(vertex_keys(coordinates[is_added]), return_inverse=True)
     # a ring's closing vertex repeats its first one
     seen = np.unique(place * len(polygons) + polygon[ring[is_added]])

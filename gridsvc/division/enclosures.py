@@ -14,9 +14,9 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from gridsvc.division.borders import vertex_keys
-from gridsvc.division.communities import DivisionRules, Floats, Geometries
-from gridsvc.division.cuts import clear_of, first_hits
+from gridsvc.division.borders import are_among, vertex_keys
+from gridsvc.division.communities import DivisionRules, Floats, Geometries, Integers
+from gridsvc.division.cuts import clear_of, first_hits, line_vertices
 
 # lines within so many steps of the snapping grid of a new line are noded again with it
 _NEAR_SNAPS = 4.0
@@ -67,7 +67,8 @@ class Enclosures:
         """Return the lines that enclose something."""
         if len(self.dangles) == 0:
             return self.noded
-        return self.noded[~np.isin(shapely.to_wkb(self.noded), shapely.to_wkb(self.dangles))]
+        idle = set(shapely.to_wkb(self.dangles))
+        return self.noded[[line not in idle for line in shapely.to_wkb(self.noded)]]
 
 
 def enclose(lines: Geometries, ground: Ground) -> Enclosures:
@@ -103,7 +104,8 @@ def _faces(noded: Geometries, ground: Ground) -> Enclosures:
     feet = shapely.get_coordinates(shapely.get_point(connectors, 1)) if len(connectors) else np.empty((0, 2))
     added = _off_vertices(feet, shapely.get_coordinates(ground.boundary))
     edge = boundary_segments(ground.boundary, added)
-    faces, _, dangles, _ = map(shapely.get_parts, shapely.polygonize_full(np.concatenate([noded, connectors, edge])))
+    polygonized = shapely.polygonize_full(np.concatenate([noded, connectors, edge]))
+    faces, dangles = shapely.get_parts(polygonized[0]), shapely.get_parts(polygonized[2])
     # around one ring everything closed is inside it; holes and gaps between parts are closed too, and are not ours
     inside: NDArray[np.bool_] | slice = slice(None)
     if len(shapely.get_rings(shapely.get_parts(ground.boundary))) > 1:
@@ -164,7 +166,8 @@ def _noded_with(noded: Geometries, more: Geometries, snap_m: float) -> Geometrie
 
 def _loose_ends(noded: Geometries) -> tuple[Geometries, NDArray[np.int64]]:
     """Return the end points at which only one line ends, and that line's index."""
-    ends = np.concatenate([shapely.get_coordinates(shapely.get_point(noded, i)) for i in (0, -1)])
+    coordinates, first, last = line_vertices(noded)
+    ends = np.concatenate([coordinates[first], coordinates[last]])
     _, inverse, counts = np.unique(vertex_keys(ends), return_inverse=True, return_counts=True)
     loose = np.flatnonzero(counts[inverse] == 1)
     return shapely.points(ends[loose]), loose % len(noded)
@@ -205,7 +208,7 @@ def _closers(noded: Geometries, ground: Ground) -> Geometries:
 def _met_halfway(ends: Geometries, own: NDArray[np.int64], closed: NDArray[np.int64], reach_m: float) -> Geometries:
     """Return lines from each loose end that is not closed yet to the nearest loose end of another line within reach."""
     first, second = shapely.STRtree(ends).query(ends, predicate="dwithin", distance=reach_m)
-    chosen = (own[first] != own[second]) & ~np.isin(first, closed)
+    chosen = (own[first] != own[second]) & ~are_among(first, closed)
     first, second = first[chosen], second[chosen]
     order = np.lexsort((second, shapely.distance(ends[first], ends[second]), first))
     _, nearest = np.unique(first[order], return_index=True)
@@ -219,11 +222,9 @@ def arrivals(lines: Geometries) -> tuple[Floats, Floats, NDArray[np.int64]]:
     """
     if len(lines) == 0:
         return np.empty((0, 2)), np.empty((0, 2)), np.zeros(0, dtype=np.int64)
-    ends, inner = (
-        np.concatenate([shapely.get_coordinates(shapely.get_point(lines, i)) for i in pair])
-        for pair in ((0, -1), (1, -2))
-    )
-    step = ends - inner
+    coordinates, first, last = line_vertices(lines)
+    ends = np.concatenate([coordinates[first], coordinates[last]])
+    step = ends - np.concatenate([coordinates[first + 1], coordinates[last - 1]])
     _, inverse, counts = np.unique(vertex_keys(ends), return_inverse=True, return_counts=True)
     return ends, step / np.maximum(np.hypot(*step.T), 1e-9)[:, None], counts[inverse]
 
@@ -237,7 +238,7 @@ def _extensions(noded: Geometries, closers: Geometries, ground: Ground) -> Geome
         return noded
     heads, heading, meeting = arrivals(noded)
     closed = shapely.get_coordinates(closers)
-    dead = (meeting == 1) & ~np.isin(vertex_keys(heads), vertex_keys(closed))
+    dead = (meeting == 1) & ~are_among(vertex_keys(heads), vertex_keys(closed))
     heads, heading = heads[dead], heading[dead]
     reach = first_hits(heads + 0.05 * heading, heading, noded, ground.rules.dead_end_m)
     hit = np.isfinite(reach)
@@ -324,7 +325,7 @@ def _off_vertices(points: Floats, vertices: Floats) -> Floats:
     if len(points) == 0:
         return points
     keys, first = np.unique(vertex_keys(points), return_index=True)
-    return points[first[~np.isin(keys, vertex_keys(vertices))]]
+    return points[first[~are_among(keys, vertex_keys(vertices))]]
 
 
 def split_pairs(pairs: Floats, points: Floats) -> Floats:

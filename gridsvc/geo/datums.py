@@ -117,7 +117,7 @@ def convert_geometries(geometries: ArrayLike, source: str, target: str) -> NDArr
     def move(vertices: FloatArray) -> FloatArray:
         return np.column_stack(convert(vertices[:, 0], vertices[:, 1], source, target))
 
-    return shapely.transform(shapely.force_2d(np.asarray(geometries, dtype=object)), move)
+    return shapely.transform(np.asarray(geometries, dtype=object), move)  # drops z
 
 
 def check_lonlat(

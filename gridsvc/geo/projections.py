@@ -161,7 +161,7 @@ def _reproject(geometries: ArrayLike, source_epsg: int, target_epsg: int) -> Geo
                 reason="out_of_range",
             ) from error
 
-    return shapely.transform(shapely.force_2d(np.asarray(geometries, dtype=object)), move)
+    return shapely.transform(np.asarray(geometries, dtype=object), move)  # drops z
 
 
 def to_metric(geometries: ArrayLike, epsg: int) -> GeometryArray:
@@ -189,9 +189,7 @@ def quantise(geometries: ArrayLike) -> GeometryArray:
     Vertex by vertex, without repair: identical vertices stay identical, so shared borders stay shared. A second call
     changes nothing, and ``to_storage(to_metric(g))`` of the answer gives the answer back.
     """
-    return shapely.transform(
-        shapely.force_2d(np.asarray(geometries, dtype=object)), lambda v: np.round(v, STORAGE_DECIMALS)
-    )
+    return shapely.transform(np.asarray(geometries, dtype=object), lambda v: np.round(v, STORAGE_DECIMALS))
 
 
 def area_m2(geometries: ArrayLike, *, epsg: int | None = None) -> NDArray[np.float64]:

@@ -67,11 +67,11 @@ def _inputs(uow: UnitOfWork, drawn: gpd.GeoDataFrame, epsg: int) -> list[Communi
     return community_inputs(
         drawn,
         epsg,
-        streets=uow.streets.list(bbox),
-        barriers=uow.barriers.list(bbox),
-        water=uow.water.list(bbox),
+        streets=uow.streets.list(bbox, columns=["layer", "street_class"]),
+        barriers=uow.barriers.list(bbox, columns=["kind"]),
+        water=uow.water.list(bbox, columns=[]),
         # by place, not by code: a building that stands across a district border obstructs on both sides
-        residences=uow.residences.list(bbox=bbox),
+        residences=uow.residences.list(bbox=bbox, columns=["community_code", "households", "population"]),
     )
 
 

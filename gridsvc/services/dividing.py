@@ -380,12 +380,11 @@ def _codes(
         areas = shapely.area(metric)
         used = _by_community(uow.grids.used_codes(network, np.unique(community.astype(str))))
         in_force = held[network]
-        rows = in_force.groupby("community_code", sort=False).indices
+        rows, nothing = in_force.groupby("community_code", sort=False).indices, in_force.iloc[:0]
         for code, here in together(community).items():
             try:
-                of_kind[here] = grid_codes(
-                    code, shapes[here], areas[here], in_force.iloc[rows.get(code, [])], used.get(code, set())
-                )
+                held_here = in_force.iloc[rows[code]] if code in rows else nothing
+                of_kind[here] = grid_codes(code, shapes[here], areas[here], held_here, used.get(code, set()))
             except CodesExhaustedError as error:
                 faults[code] = f"Community {code}, {kind} grids: {error}"
         codes[kind] = of_kind

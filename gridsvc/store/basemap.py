@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import geopandas as gpd
 import numpy as np
 import shapely
@@ -11,7 +13,7 @@ from sqlalchemy.dialects.postgresql import BYTEA
 from sqlalchemy.sql.expression import bindparam
 
 from gridsvc.errors import ForbiddenError
-from gridsvc.store.frames import plain_columns, read_frame, wkb
+from gridsvc.store.frames import chosen_columns, read_frame, wkb
 from gridsvc.store.puts import put_current
 from gridsvc.store.repository import Repository
 from gridsvc.store.tables import STORAGE_SRID, barriers, divisions, streets, water_areas
@@ -37,7 +39,12 @@ class BasemapRepository(Repository):
         return put_current(self.connection, self.table, frame, key=self.key)
 
     def list(
-        self, bbox: Bounds | None = None, *, prefix: str = "", boundary: BaseGeometry | None = None
+        self,
+        bbox: Bounds | None = None,
+        *,
+        prefix: str = "",
+        boundary: BaseGeometry | None = None,
+        columns: Sequence[str] | None = None,
     ) -> gpd.GeoDataFrame:
         """Return the rows that meet all conditions given, ordered by code.
 
@@ -49,15 +56,20 @@ class BasemapRepository(Repository):
             Division code; rows that touch a community under it.
         boundary
             Rows that touch this (multi)polygon. CRS: EPSG:4490.
+        columns
+            Names of the columns wanted beside the geometry; None: all.
         """
-        return read_frame(self.connection, self._select(bbox, prefix, boundary).order_by(self.table.c[self.key]))
+        statement = self._select(bbox, prefix, boundary, columns).order_by(self.table.c[self.key])
+        return read_frame(self.connection, statement)
 
     def count(self, prefix: str = "") -> int:
         """Return how many rows touch the communities under ``prefix``."""
         return self.connection.scalar(select(func.count()).select_from(self.table).where(self._touches(prefix))) or 0
 
-    def _select(self, bbox: Bounds | None, prefix: str, boundary: BaseGeometry | None) -> Select:
-        statement = select(*plain_columns(self.table), wkb(self.table.c.geom)).where(self._touches(prefix))
+    def _select(
+        self, bbox: Bounds | None, prefix: str, boundary: BaseGeometry | None, columns: Sequence[str] | None
+    ) -> Select:
+        statement = select(*chosen_columns(self.table, columns), wkb(self.table.c.geom)).where(self._touches(prefix))
         if bbox is not None:
             statement = statement.where(
                 self.table.c.geom.op("&&", return_type=Boolean())(func.ST_MakeEnvelope(*bbox, STORAGE_SRID))

