@@ -47,10 +47,14 @@ class ResidenceRepository(Repository):
         ``bbox`` (min_lon, min_lat, max_lon, max_lat in EPSG:4490) leaves out those whose box does not meet it. ``columns`` are those wanted beside the
         geometry, without the entrance; None: all.
         """
-        entrance = [] if columns is not None else [
-            func.ST_X(residences.c.entrance, type_=Float).label("entrance_lon"),
-            func.ST_Y(residences.c.entrance, type_=Float).label("entrance_lat"),
-        ]
+        entrance = (
+            []
+            if columns is not None
+            else [
+                func.ST_X(residences.c.entrance, type_=Float).label("entrance_lon"),
+                func.ST_Y(residences.c.entrance, type_=Float).label("entrance_lat"),
+            ]
+        )
         statement = (
             select(*chosen_columns(residences, columns), *entrance, wkb(residences.c.geom))
             .where(self.within(residences.c.community_code, prefix))
