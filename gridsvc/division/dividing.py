@@ -162,7 +162,7 @@ def dissolved(polygons: Geometries, labels: Integers) -> Geometries:
     order = np.argsort(labels, kind="stable")
     groups = np.split(polygons[order], np.flatnonzero(np.diff(labels[order])) + 1)
     unions = np.empty(len(groups), dtype=object)
-    unions[:] = [_plain(shapely.coverage_union_all(group)) for group in groups]
+    unions[:] = [group[0] if len(group) == 1 else _plain(shapely.coverage_union_all(group)) for group in groups]
     return unions
 
 

@@ -15,8 +15,9 @@ import shapely
 from numpy.typing import NDArray
 
 from gridsvc.division.borders import are_among, vertex_keys
-from gridsvc.division.communities import DivisionRules, Floats, Geometries, Integers
+from gridsvc.division.communities import DivisionRules, Floats, Geometries
 from gridsvc.division.cuts import clear_of, first_hits, line_vertices
+from gridsvc.division.snap_rounding import snap_rounded
 
 # lines within so many steps of the snapping grid of a new line are noded again with it
 _NEAR_SNAPS = 4.0
@@ -82,7 +83,7 @@ def enclose(lines: Geometries, ground: Ground) -> Enclosures:
     lines
         LineStrings or MultiLineStrings, anywhere. CRS: projected, metric.
     """
-    noded = _noded(_drawn(lines, ground), ground.rules.snap_m)
+    noded = snap_rounded(_drawn(lines, ground), ground.rules.snap_m)
     closers = _closers(noded, ground)
     more = np.concatenate([closers, _extensions(noded, closers, ground)])
     return _faces(_noded_with(noded, more, ground.rules.snap_m), ground)
@@ -149,19 +150,13 @@ def _kept_out(lines: Geometries, ground: Ground) -> Geometries:
     return np.concatenate([free, _line_parts(cut), _line_parts(outlines)])
 
 
-def _noded(lines: Geometries, snap_m: float) -> Geometries:
-    if len(lines) == 0:
-        return lines
-    return _line_parts(np.array([shapely.union_all(lines, grid_size=snap_m)], dtype=object))
-
-
 def _noded_with(noded: Geometries, more: Geometries, snap_m: float) -> Geometries:
     """Return noded lines and further ones noded together; those that none of the further ones comes near stay as they are."""
     if len(more) == 0:
         return noded
     # snap-rounding moves a line by less than the grid it rounds to, and only where it meets another
     near = np.unique(shapely.STRtree(noded).query(more, predicate="dwithin", distance=_NEAR_SNAPS * snap_m)[1])
-    return np.concatenate([np.delete(noded, near), _noded(np.concatenate([noded[near], more]), snap_m)])
+    return np.concatenate([np.delete(noded, near), snap_rounded(np.concatenate([noded[near], more]), snap_m)])
 
 
 def _loose_ends(noded: Geometries) -> tuple[Geometries, NDArray[np.int64]]:
