@@ -159,7 +159,7 @@ def _hot_pixels(segments: NDArray) -> NDArray:
 @njit(cache=True)
 def _rounded(value: float) -> int:
     """Return the pixel that holds a value: its left and lower sides belong to it."""
-    return np.int64(np.floor(value + 0.5))
+    return int(np.floor(value + 0.5))
 
 
 @njit(cache=True)
