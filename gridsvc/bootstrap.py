@@ -176,20 +176,26 @@ def embedded_server(settings: Settings) -> EmbeddedPostgres | None:
 
 
 @contextlib.contextmanager
-def ending_in_order() -> Iterator[None]:
-    """Turn SIGTERM into SystemExit meanwhile, so that a stopped program lets go of the database."""
+def ending_in_order(status: int = 128 + signal.SIGTERM) -> Iterator[None]:
+    """Turn SIGTERM into SystemExit meanwhile, so that a stopped program lets go of the database.
+
+    Parameters
+    ----------
+    status
+        Exit status then; default: as a shell tells of a program that the signal killed.
+    """
+
+    def end(_number: int, _frame: object) -> None:
+        raise SystemExit(status)
+
     ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     if ours:
-        signal.signal(signal.SIGTERM, _exit_on_signal)
+        signal.signal(signal.SIGTERM, end)
     try:
         yield
     finally:
-        if ours and signal.getsignal(signal.SIGTERM) is _exit_on_signal:
+        if ours and signal.getsignal(signal.SIGTERM) is end:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _exit_on_signal(number: int, _frame: object) -> None:
-    raise SystemExit(128 + number)
 
 
 def secret_key(settings: Settings) -> str:

@@ -7,6 +7,7 @@ import os
 import click
 
 from gridsvc import log
+from gridsvc.bootstrap import ending_in_order
 from gridsvc.settings import Settings, read_settings
 
 
@@ -33,8 +34,9 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
 
 
 def run_server(settings: Settings) -> None:
-    """Serve with ``settings`` until told to end."""
-    from gridsvc.web.server import serve as serve_web
+    """Serve with ``settings`` until told to end; status 0 then, also while it still starts."""
+    with ending_in_order(status=0):
+        from gridsvc.web.server import serve as serve_web  # takes seconds
 
-    log.configure(settings.log_level)
-    serve_web(settings, announce=lambda address: click.echo(f"gridsvc is at {address} (Ctrl-C ends it)"))
+        log.configure(settings.log_level)
+        serve_web(settings, announce=lambda address: click.echo(f"gridsvc is at {address} (Ctrl-C ends it)"))

@@ -22,6 +22,7 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -41,6 +42,7 @@ MEBIBYTE = 1 << 20
 # A socket address holds 107 bytes on Linux; "/.s.PGSQL.5432" and its ".lock" have to fit too.
 LONGEST_SOCKET_DIR = 85
 RECOVERY_S = 30  # how long the remains of a killed server may take to go away
+LAUNCH_S = 5  # how long a start is waited for with signals postponed
 START_S = 90  # how long a start, crash recovery included, may take
 DEBIAN_INSTALL = "Install it with: apt-get install postgresql-15 postgresql-15-postgis-3 (./run setup does)."
 _DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
@@ -98,7 +100,8 @@ class EmbeddedPostgres:
                 self._bring_up()
                 self.create_database(DATABASE)
             except BaseException:
-                os.close(descriptor)
+                # the server may be up already, with nobody who would stop it
+                self._let_go(descriptor)
                 raise
             self._users_fd = descriptor
             self._holder_pid = os.getpid()
@@ -110,15 +113,9 @@ class EmbeddedPostgres:
         """
         if self._users_fd is None or self._holder_pid != os.getpid():
             return
-        with self._start_lock():
-            try:
-                fcntl.flock(self._users_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self._shut_down()
-            except BlockingIOError:
-                logger.debug("other programs still use %s", self.data_dir)
-            finally:
-                os.close(self._users_fd)
-                self._users_fd = None
+        with _signals_postponed(), self._start_lock():
+            descriptor, self._users_fd = self._users_fd, None
+            self._let_go(descriptor)
 
     def ensure_running(self) -> bool:
         """Start the server again if it died under this program; True when it had to be started."""
@@ -177,12 +174,33 @@ class EmbeddedPostgres:
         self._write_configuration()
         self._turn_log()
         began = time.monotonic()
-        self._run_tool(
-            "pg_ctl", "start", "-D", self.data_dir, "-l", self.log_file, "-w", "-t", START_S, "-o", self._options()
-        )
+        self._launch()
         self._wait_until_answering()
         logger.info("started PostgreSQL in %s after %.1f s", self.data_dir, time.monotonic() - began)
         return True
+
+    def _launch(self) -> None:
+        """Start a postmaster; it may still be recovering when this returns."""
+        # a pg_ctl killed halfway would leave a postmaster that nobody knows of yet
+        with _signals_postponed():
+            try:
+                self._run_tool(
+                    "pg_ctl", "start", "-D", self.data_dir, "-l", self.log_file, "-w", "-t", LAUNCH_S,
+                    "-o", self._options(),
+                )  # fmt: skip
+            except DatabaseUnavailableError:
+                if not self.is_running():
+                    raise
+
+    def _let_go(self, users_fd: int) -> None:
+        """Close the descriptor that counts this program as a user, and stop the server when it was the last."""
+        try:
+            fcntl.flock(users_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._shut_down()
+        except BlockingIOError:
+            logger.debug("other programs still use %s", self.data_dir)
+        finally:
+            os.close(users_fd)
 
     def _shut_down(self) -> None:
         if not self.is_running():
@@ -320,9 +338,10 @@ class EmbeddedPostgres:
         if os.geteuid() == 0:
             groups = [g.gr_gid for g in grp.getgrall() if self.account.pw_name in g.gr_mem]
             identity = {"user": self.account.pw_uid, "group": self.account.pw_gid, "extra_groups": groups}
+        # a session of its own: Ctrl-C in the terminal is for this program to answer
         done = subprocess.run(
             command, cwd=self.home, env=environment, umask=0o077, stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, check=False, **identity,  # type: ignore[call-overload]
+            text=True, check=False, start_new_session=True, **identity,  # type: ignore[call-overload]
         )  # fmt: skip
         if done.returncode != 0:
             raise self._failure(f"{tool} of the embedded PostgreSQL failed", done.stderr or done.stdout)
@@ -342,6 +361,25 @@ class EmbeddedPostgres:
         if free_mib is not None and free_mib < 100:
             hint = f"Free some disk space: {self.home} has {free_mib} MiB left."
         return DatabaseUnavailableError(f"{what}: {last}" if last else f"{what}.", hint=hint)
+
+
+@contextlib.contextmanager
+def _signals_postponed() -> Iterator[None]:
+    """Let SIGTERM and Ctrl-C wait meanwhile: what runs would be left half done. Does nothing beside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    # at the level of Python: a mask of this thread would let the system hand them to another one
+    postponable = [n for n in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(n) is not None]
+    handlers = {n: signal.signal(n, lambda number, _: came.append(number)) for n in postponable}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in came:
+            os.kill(os.getpid(), number)
 
 
 @contextlib.contextmanager

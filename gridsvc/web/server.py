@@ -7,6 +7,7 @@ import fcntl
 import json
 import logging
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.errors import HaltServer
 from gunicorn.workers.gthread import ThreadWorker
 
 from gridsvc.bootstrap import connect_app, embedded_server, open_app, secret_key
@@ -35,15 +38,64 @@ REQUEST_TIMEOUT_S = 60
 GRACE_S = 20  # how long running requests may take to finish after SIGTERM
 
 
+# what tells a worker to end; held back from a new one until it has its own handlers
+ENDING_SIGNALS = frozenset({signal.SIGTERM, signal.SIGQUIT, signal.SIGINT})
+
+
 class Worker(ThreadWorker):
-    """A worker whose live streams end at once when it shall end; it would wait for them otherwise."""
+    """A worker that ends as soon as nothing is left to finish.
+
+    Live streams end at once; it would wait for them otherwise. While it still builds its application it has nothing to
+    finish. And it leaves without waiting for its background threads, one of which may be deep in the compiler: what they
+    write is a transaction, or a file that is renamed when complete.
+    """
+
+    def init_signals(self) -> None:
+        """Take over the signals, those held back since the fork included."""
+        super().init_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Begin to end, in order."""
-        hub = self.wsgi.extensions["gridsvc"].events if self.wsgi is not None else None
+        if not self.booted:
+            os._exit(0)
+        hub = self.wsgi.extensions["gridsvc"].events
         if hub is not None:
             hub.close()
         super().handle_exit(sig, frame)
+
+    def run(self) -> None:
+        """Serve until told to end and running requests are finished, or their grace is over; does not return."""
+        super().run()
+        self.log.info("Worker exiting (pid: %s)", self.pid)
+        os._exit(0)
+
+
+class Master(Arbiter):
+    """The master process, which a SIGTERM at any moment ends in order with status 0."""
+
+    is_ending = False
+
+    def spawn_worker(self) -> Any:
+        """Fork a worker. What tells it to end waits until it can hear: it would be lost on handlers of the master's."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
+        try:
+            return super().spawn_worker()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
+
+    def stop(self, graceful: bool = True) -> None:
+        """Stop the workers."""
+        self.is_ending = True
+        super().stop(graceful)
+
+    def reap_workers(self) -> None:
+        """Take note of workers that ended. One that could not begin halts the server, unless that ends already."""
+        try:
+            super().reap_workers()
+        except HaltServer:
+            if not self.is_ending:
+                raise
 
 
 class GridsvcServer(BaseApplication):
@@ -62,6 +114,10 @@ class GridsvcServer(BaseApplication):
     def load(self) -> Any:
         """Return the WSGI application (called in the worker, so that no connection is shared across a fork)."""
         return self._build()
+
+    def run(self) -> None:
+        """Serve until told to end; raises SystemExit."""
+        Master(self).run()
 
 
 def serve(settings: Settings, *, announce: Callable[[str], None] = logger.info) -> None:
@@ -85,7 +141,11 @@ def serve(settings: Settings, *, announce: Callable[[str], None] = logger.info) 
         address = listener.getsockname()[:2]
         with _noted(settings.var_dir, address), _watched_database(settings) as start_watch:
             announce(address_url(*address))
-            rate_limit = make_rate_limit(settings)  # here, so that all workers inherit the same
+            # here, so that all workers inherit the same: one rate limit, and one key, kept across restarts as sessions are
+            settings, rate_limit = (
+                dataclasses.replace(settings, secret_key=secret_key(settings)),
+                make_rate_limit(settings),
+            )
             options = _options(settings, listener) | {"when_ready": start_watch}
             GridsvcServer(lambda: _build(settings, url, rate_limit), options).run()
 
@@ -96,8 +156,7 @@ def _build(settings: Settings, url: str, rate_limit: RateLimit) -> Any:
     start_clearing_uploads(app)
     app.events.start()
     start_keeping_grids(app)
-    # one key for all workers, kept across restarts: sessions survive both
-    return create_app(app, dataclasses.replace(settings, secret_key=secret_key(settings)), rate_limit)
+    return create_app(app, settings, rate_limit)
 
 
 def _options(settings: Settings, listener: socket.socket) -> dict[str, Any]:
