@@ -378,8 +378,8 @@ def _signals_postponed() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        for number in came:
-            os.kill(os.getpid(), number)
+        for late in came:
+            os.kill(os.getpid(), late)
 
 
 @contextlib.contextmanager
