@@ -175,6 +175,26 @@ def embedded_server(settings: Settings) -> EmbeddedPostgres | None:
     return None if settings.database_url else EmbeddedPostgres(settings.var_dir)
 
 
+class EndingInOrder:
+    """A handler of SIGTERM that raises SystemExit.
+
+    Attributes
+    ----------
+    came
+        Whether the signal came. What it raised may be lost where Python lets nothing pass (in ``__del__``, in the callbacks
+        of the import system); who takes the signal over looks here.
+    """
+
+    def __init__(self, status: int) -> None:
+        self.came = False
+        self._status = status
+
+    def __call__(self, _number: int, _frame: object) -> None:
+        """Raise it."""
+        self.came = True
+        raise SystemExit(self._status)
+
+
 @contextlib.contextmanager
 def ending_in_order(status: int = 128 + signal.SIGTERM) -> Iterator[None]:
     """Turn SIGTERM into SystemExit meanwhile, so that a stopped program lets go of the database.
@@ -184,17 +204,14 @@ def ending_in_order(status: int = 128 + signal.SIGTERM) -> Iterator[None]:
     status
         Exit status then; default: as a shell tells of a program that the signal killed.
     """
-
-    def end(_number: int, _frame: object) -> None:
-        raise SystemExit(status)
-
+    handler = EndingInOrder(status)
     ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     if ours:
-        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGTERM, handler)
     try:
         yield
     finally:
-        if ours and signal.getsignal(signal.SIGTERM) is end:
+        if ours and signal.getsignal(signal.SIGTERM) is handler:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 

@@ -20,7 +20,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 from gunicorn.workers.gthread import ThreadWorker
 
-from gridsvc.bootstrap import connect_app, embedded_server, open_app, secret_key
+from gridsvc.bootstrap import EndingInOrder, connect_app, embedded_server, open_app, secret_key
 from gridsvc.errors import ConflictError, GridsvcError, SettingError
 from gridsvc.settings import Settings
 from gridsvc.web.application import create_app, make_rate_limit
@@ -75,6 +75,13 @@ class Master(Arbiter):
     """The master process, which a SIGTERM at any moment ends in order with status 0."""
 
     is_ending = False
+
+    def init_signals(self) -> None:
+        """Take over the signals; a SIGTERM that came before and had no effect is the first."""
+        before = signal.getsignal(signal.SIGTERM)
+        super().init_signals()
+        if isinstance(before, EndingInOrder) and before.came:
+            self.SIG_QUEUE.put_nowait(signal.SIGTERM)
 
     def spawn_worker(self) -> Any:
         """Fork a worker. What tells it to end waits until it can hear: it would be lost on handlers of the master's."""

@@ -153,6 +153,19 @@ STANDING = {
     "starting the master": ("gunicorn.arbiter", "Arbiter.start"),
     "before the first worker": ("gunicorn.arbiter", "Arbiter.manage_workers"),
 }
+# what a handler raises in here is printed and forgotten
+DEAF = """
+import os, signal
+from gridsvc import log
+class Dying:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        for _ in range(1000): pass
+configure = log.configure
+log.configure = lambda level: (configure(level), Dying())[0]
+from gridsvc.cli.main import main
+main()
+"""
 STAND = """
 import importlib, os, signal, sys
 module, path = {place!r}
@@ -174,17 +187,30 @@ main()
 
 @pytest.mark.parametrize("standing", STANDING)
 def test_sigterm_ends_it_in_order_while_it_starts(standing: str):
+    told = run_to_its_end(STAND.format(place=STANDING[standing]))
+
+    assert "Traceback" not in told, told
+
+
+def test_sigterm_ends_it_where_nothing_can_be_raised():
+    told = run_to_its_end(DEAF)
+
+    assert "Exception ignored in" in told, told
+
+
+def run_to_its_end(program: str) -> str:
+    """Run a program that serves from an empty folder, see that it ends well, and return what it told."""
     with tempfile.TemporaryDirectory(prefix="gridsvc-serve-") as made:
         Path(made).chmod(0o755)
         done = subprocess.run(
-            [sys.executable, "-c", STAND.format(place=STANDING[standing]), "serve"],
+            [sys.executable, "-c", program, "serve"],
             env={"PATH": "/usr/bin:/bin", "GRIDSVC_VAR": made, "GRIDSVC_PORT": "0"},
             capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
 
         assert done.returncode == 0, done.stderr
-        assert "Traceback" not in done.stderr
         assert not EmbeddedPostgres(Path(made)).is_running()
+        return done.stderr
 
 
 def test_a_worker_that_ends_leaves_the_database_alone(served: Served, var_dir: Path):
