@@ -23,6 +23,7 @@ from gridsvc.errors import (
     PhotoTooLargeError,
 )
 from gridsvc.formats.photo_fingerprints import bands_of, keys_near
+from gridsvc.formats.photo_structure import KINDS
 from gridsvc.formats.photos import MEDIA_TYPE, CleanPhoto, clean_photo
 from gridsvc.services.event_stream import announce_photo
 from gridsvc.services.readiness import UnitOfWorkMaker
@@ -32,6 +33,8 @@ from gridsvc.store.photos import signed
 from gridsvc.store.unit_of_work import UnitOfWork
 
 logger = logging.getLogger(__name__)
+
+TAKEN_TYPES = tuple(f"image/{kind}" for kind in KINDS)
 
 # a large picture takes hundreds of megabytes while it is open: one at a time in each process
 _CLEANING = threading.Lock()

@@ -121,7 +121,11 @@ def _operation(endpoint: Endpoint, path: str, schemas: dict[str, Any], prefix: s
         for h in endpoint.headers
     ]
     if endpoint.content is not None:
-        content = {media_type: {"schema": schema} for media_type, schema in endpoint.content.items()}
+        encoding = {part: {"contentType": ", ".join(types)} for part, types in endpoint.part_types.items()}
+        content = {
+            media_type: {"schema": schema} | ({"encoding": encoding} if encoding else {})
+            for media_type, schema in endpoint.content.items()
+        }
         operation["requestBody"] = {"required": True, "content": content}
     if endpoint.body is not None:
         reference = {"$ref": _REF.format(model=endpoint.body.__name__)}

@@ -72,7 +72,8 @@ class Header:
 class Endpoint:
     """Everything known of one method of one path; the route and OpenAPI are both made from it.
 
-    ``content`` describes a body that is not JSON and that the handler reads itself: media type -> JSON Schema.
+    ``content`` describes a body that is not JSON and that the handler reads itself: media type -> JSON Schema; ``part_types``
+    says of a form which media types a part of it may have: name of the part -> media types.
     """
 
     method: str
@@ -88,6 +89,7 @@ class Endpoint:
     roles: frozenset[str] = READERS
     refusals: tuple[int, ...] = ()
     content: dict[str, dict[str, Any]] | None = None
+    part_types: dict[str, tuple[str, ...]] = field(default_factory=dict)
     headers: tuple[Header, ...] = ()
 
 

@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import pytest
 import schemathesis
-from factories import served_town
+from factories import photos, served_town
 from factories import stored_town as town
 from hypothesis import HealthCheck, settings
+from hypothesis.strategies import binary, just
 from schemathesis.config import SchemathesisConfig
 
 from gridsvc.web import create_app
 
 pytestmark = pytest.mark.postgis
 
+# a refusal that follows from what is stored or from how values fit together is 422 with a code, which no schema can tell
+_TAKEN = ("2xx", "3xx", "401", "403", "404", "409", "422", "429")
 _CHECKS = {
     # any refusal is one: paths broken into others are 405, bodies that are too large 413, uploads have 410, 412 and 460 as well
     "negative_data_rejection": {"expected-statuses": ["4xx"]},
     "missing_required_header": {"expected-statuses": ["4xx"]},
-    # a refusal that follows from what is stored or from how values fit together is 422 with a code, which no schema can tell
-    "positive_data_acceptance": {"expected-statuses": ["2xx", "3xx", "401", "403", "404", "409", "422", "429"]},
+    "positive_data_acceptance": {"expected-statuses": list(_TAKEN)},
 }
 
 
@@ -36,9 +38,22 @@ def _as_lines(_context, lines) -> bytes:
 # pieces of an upload are bytes as any others
 schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
 
+for _kind in ("jpeg", "png", "webp"):
+    _photo = photos.photo(kind=_kind.upper(), size=(64, 48))
+    schemathesis.openapi.media_type(f"image/{_kind}", just(_photo) | binary())
+
+
+def _taken_or(status: str) -> dict:
+    return {"positive_data_acceptance": {"expected-statuses": [*_TAKEN, status]}}
+
+
 _OPERATIONS = [
     # each item of a batch is answered for itself, so that a bad one is refused inside a 200
-    {"include-path": "/api/v1/reports:batch", "checks": {"negative_data_rejection": {"enabled": False}}}
+    {"include-path": "/api/v1/reports:batch", "checks": {"negative_data_rejection": {"enabled": False}}},
+    # the document names the kinds of picture, but to a schema all files are bytes: a GIF sent as a JPEG is of another kind
+    {"include-path": "/api/v1/reports/{report_id}/photos", "checks": _taken_or("415")},
+    # any whole number is one of an event by its form; those forgotten or not given yet are gone
+    {"include-path": "/api/v1/stream", "checks": _taken_or("410")},
 ]
 
 

@@ -93,6 +93,16 @@ def test_the_datum_is_required_in_the_published_schema(town_client):
     assert query["datum"]["required"] is True
 
 
+def test_the_kinds_of_a_photo_are_published(town_client):
+    document = town_client.get("/openapi.json").json
+
+    form = document["paths"]["/api/v1/reports/{report_id}/photos"]["post"]["requestBody"]["content"][
+        "multipart/form-data"
+    ]
+    assert form["encoding"] == {"photo": {"contentType": "image/jpeg, image/png, image/webp"}}
+    assert "photo" in form["schema"]["properties"]
+
+
 def test_openapi_is_the_same_on_every_build():
     documents = [create_app(None, served_town.settings()).test_client().get("/openapi.json") for _ in range(2)]
 

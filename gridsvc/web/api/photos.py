@@ -14,7 +14,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from gridsvc.errors import RequestInvalidError
 from gridsvc.services import photos as service
-from gridsvc.services.photos import PhotoRules, Sender
+from gridsvc.services.photos import TAKEN_TYPES, PhotoRules, Sender
 from gridsvc.web.callers import READERS, REPORTERS, caller, now, open_uow, require_role
 from gridsvc.web.json_bodies import json_answer
 from gridsvc.web.parameters import Query
@@ -150,6 +150,7 @@ def _sent_photo(rules: PhotoRules) -> tuple[bytes, str | None]:
             "properties": {"photo": {"type": "string", "format": "binary"}, "sha256": _SHA256_SCHEMA},
         }
     },
+    part_types={"photo": TAKEN_TYPES},
     headers=(Header("Sha256", "SHA-256 of the photo, hex; the same as the field.", schema=_SHA256_SCHEMA),),
     answers={
         201: Answer("Kept now.", PhotoReceipt),
