@@ -101,6 +101,8 @@ def convert(lon: ArrayLike, lat: ArrayLike, source: str, target: str) -> tuple[F
     GCJ-02 is the published closed form (error 0.07 m on average, 0.22 m at most). Outside of `SHIFTED_BOX` GCJ-02 equals WGS 84.
     """
     start, end = parse_datum(source, field="source datum"), parse_datum(target, field="target datum")
+    if isinstance(lon, float) and isinstance(lat, float) and not _STEPS[_FAMILY[start], _FAMILY[end]]:
+        return np.float64(lon), np.float64(lat)  # type: ignore[return-value]
     x, y = np.broadcast_arrays(np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64))
     with np.errstate(invalid="ignore"):  # NaN and infinity pass through
         for step in _STEPS[_FAMILY[start], _FAMILY[end]]:
@@ -140,6 +142,8 @@ def check_lonlat(
         For the first bad position; ``details`` holds ``field``, ``lon``, ``lat``, ``index`` and ``reason``
         (``not_finite``, ``swapped``, ``out_of_range``, ``out_of_bounds``).
     """
+    if bounds is None and isinstance(lon, float) and isinstance(lat, float) and _is_in_china(lon, lat):
+        return  # the usual case of a report, forty times as fast
     x, y = np.broadcast_arrays(
         np.atleast_1d(np.asarray(lon, dtype=np.float64)), np.atleast_1d(np.asarray(lat, dtype=np.float64))
     )
@@ -191,6 +195,10 @@ def _looks_swapped(x: FloatArray, y: FloatArray, bounds: tuple[float, float, flo
     if bounds is not None:
         swapped = (swapped & ~_within(x, y, bounds)) | (_within(y, x, bounds) & ~_within(x, y, bounds))
     return swapped
+
+
+def _is_in_china(lon: float, lat: float) -> bool:
+    return _CHINA_LON[0] <= lon <= _CHINA_LON[1] and _CHINA_LAT[0] <= lat <= _CHINA_LAT[1]
 
 
 def _within(x: FloatArray, y: FloatArray, box: tuple[float, float, float, float]) -> NDArray[np.bool_]:

@@ -173,20 +173,14 @@ def find_places(
     raise AssertionError("the version of the grids changed while it was held")
 
 
-def place_index(uow: UnitOfWork, at: datetime, *, build: bool = True, version: str | None = None) -> PlaceIndex | None:
+def place_index(uow: UnitOfWork, at: datetime, *, build: bool = True) -> PlaceIndex | None:
     """Return the index of all grids and divisions in force at ``at``, as the caller's transaction sees them.
 
     Parameters
     ----------
     build
         Build it where the process does not hold it; False returns None then.
-    version
-        Of this version, without asking the database for the present one; only what is held is returned then.
     """
-    if version is not None:
-        with _LOOKUP.state:
-            changes = _LOOKUP.epochs.get(version)
-        return None if changes is None else _LOOKUP.index(version, _epoch(changes, at))
     history = GridHistory(uow.connection)
     for attempt in range(_TRIES):
         known, changes = _LOOKUP.epochs_of(history, history.version(hold=attempt == _TRIES - 1))
@@ -196,6 +190,17 @@ def place_index(uow: UnitOfWork, at: datetime, *, build: bool = True, version: s
         if found is not None or not build:
             return found
     raise AssertionError("the version of the grids changed while it was held")
+
+
+def held_indexes(version: str, at: Sequence[datetime]) -> list[PlaceIndex | None]:
+    """Return for each instant the index of this version where it is held, without asking the database for the present one."""
+    with _LOOKUP.state:
+        changes = _LOOKUP.epochs.get(version)
+    if changes is None:
+        return [None] * len(at)
+    epochs = np.searchsorted(changes, _microseconds(at), side="right").tolist()
+    held = {epoch: _LOOKUP.index(version, epoch) for epoch in set(epochs)}
+    return [held[epoch] for epoch in epochs]
 
 
 def places_around(uow: UnitOfWork, box: Box, at: datetime) -> PlaceIndex:

@@ -13,7 +13,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from gridsvc.services.grid_lookup import NETWORKS, PlaceIndex, find_places, last_version, place_index
+from gridsvc.services.grid_lookup import NETWORKS, PlaceIndex, find_places, held_indexes, last_version, place_index
 from gridsvc.store.unit_of_work import UnitOfWork
 
 LAYERS = (*NETWORKS, "community", "district")
@@ -52,24 +52,27 @@ def places_to_confirm(
         The version known was found to be old: learn the present one first.
     """
     version = last_version()
-    if is_stale or version is None or place_index(uow, now, version=version) is None:
+    if is_stale or version is None or held_indexes(version, [now])[0] is None:
         place_index(uow, now)
         version = last_version()
     assert version is not None
-    indexes = [place_index(uow, instant, version=version) for instant in at]
-    if any(index is None for index in indexes):
+    indexes = [index for index in held_indexes(version, at) if index is not None]
+    if len(indexes) < len(at):
         found = find_places(uow.everywhere(), lon, lat, at, hold=True)
         return PlacesToConfirm(found.version, found.district, found.community, dict(found.grids))
-    codes = _codes([index for index in indexes if index is not None], lon, lat)
+    codes = _codes(indexes, lon, lat)
     return PlacesToConfirm(version, codes["district"], codes["community"], {name: codes[name] for name in NETWORKS})
 
 
 def _codes(indexes: Sequence[PlaceIndex], lon: Sequence[float], lat: Sequence[float]) -> dict[str, NDArray[np.object_]]:
     """Return for each layer the codes of points, each looked up in its own index."""
     x, y = np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64)
+    distinct = {id(each): each for each in indexes}.values()
+    if len(distinct) == 1:
+        return indexes[0].codes(x, y, LAYERS)
     codes = {layer: np.full(len(x), None, dtype=object) for layer in LAYERS}
-    for index in {id(each): each for each in indexes}.values():
+    for index in distinct:
         here = np.array([each is index for each in indexes])
-        for layer in LAYERS:
-            codes[layer][here] = index.layers[layer].locate(x[here], y[here])
+        for layer, found in index.codes(x[here], y[here], LAYERS).items():
+            codes[layer][here] = found
     return codes

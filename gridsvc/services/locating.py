@@ -18,7 +18,7 @@ from gridsvc.errors import ConflictError, CoordinateError, OutsideCoverageError
 from gridsvc.geo.datums import STORAGE_DECIMALS, check_lonlat, convert, parse_datum
 from gridsvc.geo.location_odds import ACCURACY_IN_DEVIATIONS, REACH, grid_odds
 from gridsvc.progress import SILENT, Progress
-from gridsvc.services.grid_lookup import Places, box_of, find_places, last_version, place_index, places_around
+from gridsvc.services.grid_lookup import Places, box_of, find_places, held_indexes, last_version, place_index, places_around
 from gridsvc.services.place_index import LEVELS, NETWORKS, PlaceIndex
 from gridsvc.store.grid_history import GridHistory
 from gridsvc.store.unit_of_work import UnitOfWork
@@ -317,7 +317,7 @@ def _place_and_workers(
     history = GridHistory(uow.connection)
     guess = last_version()
     for _ in range(_TRIES):
-        index = place_index(uow, at, version=guess) if guess else place_index(uow, at, build=False)
+        index = held_indexes(guess, [at])[0] if guess else place_index(uow, at, build=False)
         if index is None:
             reach = max(within_m, REACH * min(accuracy_m, MOST_ACCURACY_M) / ACCURACY_IN_DEVIATIONS)
             box = box_of(np.array([x]), np.array([y]), reach)

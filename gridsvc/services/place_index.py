@@ -119,6 +119,10 @@ class PlaceIndex:
         found = find_in_all([self.layers[layer] for layer in layers], lon, lat)
         return dict(zip(layers, found, strict=True))
 
+    def codes(self, lon: Any, lat: Any, layers: Sequence[str]) -> dict[str, Codes]:
+        """Return for each layer the codes of points, None where it holds none."""
+        return {layer: self.layers[layer].codes_of(found) for layer, found in self.rows(lon, lat, layers).items()}
+
     def find(self, lon: Floats, lat: Floats, layers: Sequence[str], within_m: float = 0.0) -> Found:
         """Return where points are.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
@@ -58,6 +59,14 @@ class AppServices(Protocol):
         """Where reports that come at the same moment are stored together."""
 
 
+class _Flask(Flask):
+    """Flask whose views and hooks are all plain functions, and are not asked at every call whether they are coroutines."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function as it is."""
+        return func
+
+
 def make_rate_limit(settings: Settings) -> RateLimit:
     """Return what every caller may post by the settings; a whole batch always fits."""
     return RateLimit(settings.reports_per_minute, max(settings.reports_per_minute, MAX_BATCH))
@@ -76,7 +85,7 @@ def create_app(app_services: AppServices, settings: Settings, rate_limit: RateLi
     rate_limit
         That of all processes which serve together; None: one of this process alone.
     """
-    app = Flask(__name__, static_folder="static", static_url_path="/static", template_folder="templates")
+    app = _Flask(__name__, static_folder="static", static_url_path="/static", template_folder="templates")
     app.config.update(
         SECRET_KEY=settings.secret_key or secrets.token_hex(32),
         MAX_CONTENT_LENGTH=settings.max_body_bytes,

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, current_app, g, redirect, request, session, url_for
+from flask import Flask, Request, Response, current_app, g, redirect, request, session, url_for
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from werkzeug.wrappers import Response as BaseResponse
 
 from gridsvc.errors import ForbiddenError, UnauthenticatedError
@@ -95,7 +96,7 @@ def principal_of(token: str) -> Caller:
 
 
 def _bearer_token() -> str | None:
-    header = request.headers.get("Authorization")
+    header = request.environ.get("HTTP_AUTHORIZATION")
     if header is None:
         return None
     kind, _, token = header.partition(" ")
@@ -173,13 +174,30 @@ def _guard() -> BaseResponse | None:
 def _mark_private(answer: Response) -> Response:
     """Keep answers that depend on the caller out of shared caches."""
     if "caller" in g:
-        answer.vary.update(("Authorization", "Cookie"))
+        if "Vary" in answer.headers:
+            answer.vary.update(("Authorization", "Cookie"))
+        else:
+            answer.headers["Vary"] = "Authorization, Cookie"
         answer.headers.setdefault("Cache-Control", "private, no-cache")
     return answer
 
 
+class _BrowserSessions(SecureCookieSessionInterface):
+    """Sessions in cookies; a request without one, such as a program's, is spared all that is made to read and write them."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        if self.get_cookie_name(app) in request.environ.get("HTTP_COOKIE", ""):
+            return super().open_session(app, request)
+        return self.session_class()
+
+    def save_session(self, app: Flask, session: Any, response: Response) -> None:
+        if session.accessed or session.modified:
+            super().save_session(app, session, response)
+
+
 def register_callers(app: Flask) -> None:
     """Guard every route of ``app`` and mark what depends on the caller."""
+    app.session_interface = _BrowserSessions()
     app.extensions["gridsvc_tokens"] = {}
     app.before_request(_guard)
     app.after_request(_forget_refused)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
@@ -33,6 +34,10 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return read
 
 
+# made once: making one takes longer than reading or writing a report
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_unique_keys)
+
+
 def read_json(request: Request) -> Any:
     """Return the parsed JSON body of ``request``.
 
@@ -45,7 +50,7 @@ def read_json(request: Request) -> Any:
     RequestEntityTooLarge
         When it is longer than the limit of the settings, as sent or unpacked.
     """
-    if not request.is_json:
+    if request.environ.get("CONTENT_TYPE") != "application/json" and not request.is_json:
         raise UnsupportedMediaType(f"The body is {request.mimetype or 'of no declared type'}, not application/json.")
     return _parsed(body_bytes(request), "body")
 
@@ -98,7 +103,7 @@ def body_bytes(request: Request) -> bytes:
     RequestEntityTooLarge
         When it is longer than the limit of the settings, as sent or unpacked; no more than that is ever unpacked.
     """
-    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    encoding = request.environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower()
     body = request.get_data(cache=False)
     if encoding == "identity":
         return body
@@ -119,7 +124,7 @@ def body_bytes(request: Request) -> bytes:
 
 def _parsed(body: bytes, what: str) -> Any:
     try:
-        return json.loads(body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_unique_keys)
+        return _DECODER.decode(body.decode("utf-8"))
     except RecursionError:
         raise BadRequest(f"The JSON {what} is nested too deeply.") from None
     except ValueError as malformed:
@@ -154,11 +159,24 @@ def instant_text(value: datetime) -> str:
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain)
+
+
 def dumps(value: Any) -> str:
     """Return compact JSON text; raises ValueError for NaN rather than write something that is not JSON."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain)
+    return _ENCODER.encode(value)
+
+
+class _Answer(Response):
+    """An answer that is complete when made: Werkzeug would go through its headers once more to send it."""
+
+    def get_wsgi_response(self, environ: dict[str, Any]) -> tuple[Iterable[bytes], str, list[tuple[str, str]]]:
+        """Return body, status and headers as they are."""
+        if environ["REQUEST_METHOD"] == "HEAD":
+            return super().get_wsgi_response(environ)
+        return self.iter_encoded(), self.status, self.headers.to_wsgi_list()
 
 
 def json_answer(value: Any, status: int = 200, *, mimetype: str = "application/json") -> Response:
     """Return ``value`` as a JSON response."""
-    return Response(dumps(value), status=status, content_type=mimetype)
+    return _Answer(dumps(value), status=status, content_type=mimetype)

@@ -13,6 +13,8 @@ from pydantic_core import PydanticCustomError
 MAX_PAGE = 1000
 
 _PLUS_LOST = re.compile(r" (?=\d\d:?\d\d$)")
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _INSTANT = re.compile(r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(?P<offset>Z|z|[+-]\d\d:?\d\d)?$")
 
 
@@ -40,9 +42,9 @@ def _representable(value: datetime) -> datetime:
 def _plain_text(value: Any) -> Any:
     """Refuse what a database text cannot hold or a page should not show: half characters, and control characters."""
     if isinstance(value, str):
-        if any("\ud800" <= c <= "\udfff" for c in value):
+        if _HALF_CHARACTER.search(value):
             raise PydanticCustomError("text_surrogates", "contains half of a character (a lone surrogate)")
-        if any(c < " " and c not in "\n\r\t" for c in value):
+        if _CONTROL_CHARACTER.search(value):
             raise PydanticCustomError("text_control_characters", "contains control characters other than line breaks")
     return value
 

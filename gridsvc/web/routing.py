@@ -132,7 +132,7 @@ class Endpoints:
                 require_role(endpoint.roles)
                 if endpoint.query is not None:
                     path["query"] = read_query(endpoint.query)
-                elif request.args:
+                elif request.query_string and request.args:
                     raise RequestInvalidError(
                         f"This path takes no query parameters, but {', '.join(sorted(request.args))} came.",
                         errors=[

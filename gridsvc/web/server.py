@@ -18,13 +18,13 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
-from gunicorn.workers.gthread import ThreadWorker
 
 from gridsvc.bootstrap import EndingInOrder, connect_app, embedded_server, open_app, secret_key
 from gridsvc.errors import ConflictError, GridsvcError, SettingError
 from gridsvc.settings import Settings
 from gridsvc.web.application import create_app, make_rate_limit
 from gridsvc.web.keeping_grids import start_keeping_grids
+from gridsvc.web.kept_connections import KeptConnectionWorker
 from gridsvc.web.rate_limits import RateLimit
 from gridsvc.web.settling import start_settling
 from gridsvc.web.upload_clearing import start_clearing_uploads
@@ -42,7 +42,7 @@ GRACE_S = 20  # how long running requests may take to finish after SIGTERM
 ENDING_SIGNALS = frozenset({signal.SIGTERM, signal.SIGQUIT, signal.SIGINT})
 
 
-class Worker(ThreadWorker):
+class Worker(KeptConnectionWorker):
     """A worker that ends as soon as nothing is left to finish.
 
     Live streams end at once; it would wait for them otherwise. While it still builds its application it has nothing to

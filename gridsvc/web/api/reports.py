@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from flask import Blueprint, Response, url_for
+from flask import Blueprint, Response, request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
@@ -283,7 +283,7 @@ def post_report(body: ReportBody) -> Response:
     spend(1)
     receipt, created = services().report_queue.submit(_new_report(body), received_at=now(), poster=poster())
     answer = json_answer(receipt, 201 if created else 200)
-    answer.headers["Location"] = url_for("reports.get_report", report_id=receipt["report_id"])
+    answer.headers["Location"] = f"{request.path}/{receipt['report_id']}"
     return answer
 
 

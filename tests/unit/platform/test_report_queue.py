@@ -55,7 +55,7 @@ def store(monkeypatch):
 
 def submit_while_one_is_on_its_way(store, reports):
     """Submit one report, then the others while it is being stored; return their results in order, errors as values."""
-    queue = ReportQueue(nullcontext, at_once=1)
+    queue = ReportQueue(nullcontext)
 
     def submit(report):
         try:

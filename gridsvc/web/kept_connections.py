@@ -1,0 +1,45 @@
+"""Threads that stay with a connection while its client goes on posting.
+
+gunicorn's thread worker gives every connection back to its main thread after each answer, which waits for the next request and
+hands it to a thread again: four changes of thread a request, each of them a wait for Python's lock. A client that posts one
+report after another is answered by the same thread instead, as long as nobody waits for a thread.
+"""
+
+from __future__ import annotations
+
+import select
+from concurrent.futures import ThreadPoolExecutor
+
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+STAY_MS = 10  # how long a thread waits for the next request of its connection
+
+
+class _Threads(ThreadPoolExecutor):
+    """A pool that knows whether work waits for a thread."""
+
+    @property
+    def is_waited_for(self) -> bool:
+        return not self._work_queue.empty()
+
+
+class KeptConnectionWorker(ThreadWorker):
+    """gunicorn's thread worker, whose threads stay with a connection for the next request."""
+
+    def get_thread_pool(self) -> ThreadPoolExecutor:
+        """Return the pool that serves connections."""
+        return _Threads(max_workers=self.cfg.threads)
+
+    def handle(self, conn: TConn) -> object:
+        """Serve requests of a connection until the next one is not there at once; return what to do with it then."""
+        while True:
+            kept = super().handle(conn)
+            if kept is not True or not self._goes_on(conn):
+                return kept
+
+    def _goes_on(self, conn: TConn) -> bool:
+        if not self.alive or self.tpool.is_waited_for or conn.parser.unreader.buf.getvalue():
+            return False
+        coming = select.poll()
+        coming.register(conn.sock, select.POLLIN)
+        return bool(coming.poll(STAY_MS)) and self.alive
