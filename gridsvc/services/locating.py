@@ -18,7 +18,15 @@ from gridsvc.errors import ConflictError, CoordinateError, OutsideCoverageError
 from gridsvc.geo.datums import STORAGE_DECIMALS, check_lonlat, convert, parse_datum
 from gridsvc.geo.location_odds import ACCURACY_IN_DEVIATIONS, REACH, grid_odds
 from gridsvc.progress import SILENT, Progress
-from gridsvc.services.grid_lookup import Places, box_of, find_places, held_indexes, last_version, place_index, places_around
+from gridsvc.services.grid_lookup import (
+    Places,
+    box_of,
+    find_places,
+    held_indexes,
+    last_version,
+    place_index,
+    places_around,
+)
 from gridsvc.services.place_index import LEVELS, NETWORKS, PlaceIndex
 from gridsvc.store.grid_history import GridHistory
 from gridsvc.store.unit_of_work import UnitOfWork

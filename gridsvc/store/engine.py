@@ -66,6 +66,8 @@ def make_engine(
         parsed,
         pool_pre_ping=not each_statement_commits,
         isolation_level="AUTOCOMMIT" if each_statement_commits else None,
+        # nothing is open that could be rolled back
+        pool_reset_on_return=None if each_statement_commits else "rollback",
         pool_size=pool_size,
         max_overflow=pool_size,
         connect_args=_connect_args(parsed, application_name, statement_timeout_s),
