@@ -1,7 +1,8 @@
 """How fast reports are taken in, against what the same server can do without us.
 
 * single: `gridsvc serve`, keep-alive clients with a token, one report a request, each committed with synchronous_commit on,
-  against pgbench with as many clients inserting the same rows (receipt, report, case) singly; alternating, medians of five;
+  against pgbench with as many clients inserting the same rows (receipt, report, case, event) singly; alternating, medians
+  of five;
 * latency of a single post when 80 % of that rate is offered, sent at fixed instants whatever the answers do;
 * batches of 1,000 against psql COPY of the same rows into the same indexed tables.
 
@@ -278,7 +279,7 @@ WITH receipt AS (
         '{community}' || lpad((:i % 961)::text, 3, '0'), '{community}' || lpad((:i % 400)::text, 3, '0'),
         '{community}' || lpad((:i % 100)::text, 3, '0'), '{community}' || lpad((:i % 400)::text, 3, '0'), now()
     FROM receipt RETURNING *
-)
+), opened AS (
 INSERT INTO cases (
     case_id, case_code, report_id, district_code, opened_at, edition, category_code, network, stage, geom, community_code,
     urban_grid, social_grid, security_grid, unified_grid
@@ -286,7 +287,17 @@ INSERT INTO cases (
 SELECT gen_random_uuid(), district_code || to_char(reported_at AT TIME ZONE 'Asia/Shanghai', 'YYYYMMDD')
     || lpad(report_no::text, 8, '0'), report_id, district_code, reported_at, edition, category_code, network, 'reported', geom,
     community_code, urban_grid, social_grid, security_grid, unified_grid
-FROM report;
+FROM report RETURNING report_id, case_code
+), event AS (
+    INSERT INTO events_unnumbered (kind, division_code, subject, payload)
+    SELECT 'report.received', community_code, report_id::text, jsonb_build_object(
+        'case_code', case_code, 'occurred_at', reported_at, 'received_at', received_at, 'edition', edition,
+        'category_code', category_code, 'network', network, 'source', source, 'lon', ST_X(geom), 'lat', ST_Y(geom),
+        'urban_grid', urban_grid, 'social_grid', social_grid, 'security_grid', security_grid, 'unified_grid', unified_grid
+    )
+    FROM report JOIN opened USING (report_id)
+)
+SELECT case_code FROM opened;
 """
 
 

@@ -1,8 +1,8 @@
 """Reports that come at the same moment are stored together: one location, one statement, one commit for all of them.
 
-Each is answered after that commit, as if it had been alone. Nobody waits for company: who comes first stores what is there, and
-what comes meanwhile is stored by the next. One group is on its way at a time: a statement costs far more than one more report
-in it, so with two the groups would be half as large and the work nearly twice as much.
+Each is answered after that commit, as if it had been alone. Who comes first stores what is there, and what comes meanwhile is
+stored by the next. A statement costs far more than one more report in it, so one group is on its way at a time, and where as
+many were there a moment ago, the next waits some milliseconds for them to come again. Who posts alone waits for nobody.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from gridsvc.services.reporting import NewReport, Outcome, Poster, receipt_in, s
 from gridsvc.store.unit_of_work import UnitOfWork
 
 MOST_TOGETHER = 100
+# how long reports may wait for those that came together with the ones before
+GATHER_S = 0.004
 
 
 def _held_lock() -> threading.Lock:
@@ -53,6 +55,9 @@ class ReportQueue:
         self._is_led = False
         self._lock = threading.Lock()
         self._waiting: list[_Entry] = []
+        # who were there when the last group was stored, in it or waiting, and who waits for as many now
+        self._company = 1
+        self._gathering: _Entry | None = None
 
     def submit(self, report: NewReport, *, received_at: datetime, poster: Poster) -> tuple[dict[str, Any], bool]:
         """Store a report; return its receipt and whether it was new. Raises what `reporting.submit_report` does."""
@@ -60,14 +65,28 @@ class ReportQueue:
         with self._lock:
             self._waiting.append(mine)
             waits, self._is_led = self._is_led, True
+            if self._gathering is not None and len(self._waiting) >= self._company:
+                self._gathering.sleep.release()
+                self._gathering = None
         if waits:
             mine.sleep.acquire()
         if mine.outcome is None and mine.failure is None:
+            self._gather(mine)
             self._lead()
         if mine.failure is not None:
             raise mine.failure
         assert mine.outcome is not None
         return receipt_in(mine.outcome)
+
+    def _gather(self, mine: _Entry) -> None:
+        """Wait a moment for as many as were there before; who makes them complete ends it."""
+        with self._lock:
+            if len(self._waiting) >= self._company:
+                return
+            self._gathering = mine
+        mine.sleep.acquire(timeout=GATHER_S)
+        with self._lock:
+            self._gathering = None
 
     def _lead(self) -> None:
         """Store what has gathered, one's own report first, then wake those who wait for it and the next to lead."""
@@ -82,6 +101,7 @@ class ReportQueue:
             with self._lock:
                 following = self._waiting[0] if self._waiting else None
                 self._is_led = following is not None
+                self._company = min(len(group) + len(self._waiting), MOST_TOGETHER)
             if following is not None:
                 following.sleep.release()
             for entry in group[1:]:
