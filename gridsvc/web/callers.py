@@ -8,16 +8,17 @@ withdrawing it acts at once.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from flask import Flask, Request, Response, current_app, g, redirect, request, session, url_for
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from werkzeug.wrappers import Response as BaseResponse
 
-from gridsvc.errors import ForbiddenError, UnauthenticatedError
+from gridsvc.errors import DatabaseUnavailableError, ForbiddenError, UnauthenticatedError
 from gridsvc.services import access, browsing
 from gridsvc.services.reporting import Poster
 from gridsvc.web.errors import wants_page
@@ -30,6 +31,7 @@ VERIFIED_WHEN_STORED = frozenset({"reports.post_report", "reports.post_batch"})
 REMEMBER_S = 60.0
 REMEMBER_MOST = 10_000
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+Answered = TypeVar("Answered")
 READERS = frozenset({"viewer", "field", "dispatcher", "planner", "manager", "admin"})
 REPORTERS = READERS - {"viewer"}
 
@@ -63,6 +65,20 @@ def open_uow():
     return current_app.extensions["gridsvc"].unit_of_work(caller().scope)
 
 
+def read_by_statements(read: Callable[[Any], Answered], scope: str = "") -> Answered:
+    """Return what ``read`` reads in a unit of work whose statements need not be of one state.
+
+    It costs one round to the database for each; a transaction takes three more. Where the connection turns out to be from before
+    a restart of the database, it is read once more over one that was tested.
+    """
+    try:
+        with services().unit_of_statements(scope) as uow:
+            return read(uow)
+    except DatabaseUnavailableError:
+        with services().unit_of_work(scope) as uow:
+            return read(uow)
+
+
 def poster() -> Poster:
     """Return the caller as who posts; their token is checked again in the transaction that stores."""
     who = caller()
@@ -85,8 +101,7 @@ def require_role(roles: frozenset[str]) -> None:
 
 def principal_of(token: str) -> Caller:
     """Return the caller a token stands for, or raise UnauthenticatedError."""
-    with current_app.extensions["gridsvc"].unit_of_work("") as uow:
-        principal = browsing.principal_of(uow, token, at=now())
+    principal = read_by_statements(lambda uow: browsing.principal_of(uow, token, at=now()))
     if principal is None:
         raise UnauthenticatedError(
             "The token is unknown, expired or withdrawn.",

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from gridsvc.services import browsing, locating
-from gridsvc.web.callers import now, open_uow
+from gridsvc.web.callers import caller, now, open_uow, read_by_statements
 from gridsvc.web.json_bodies import json_answer
 from gridsvc.web.parameters import At, Datum, Degrees, Instant, QueryDegrees
 from gridsvc.web.routing import Answer, Endpoints
@@ -114,8 +114,8 @@ def locate_one(query: LocateQuery) -> Response:
     A position on a border belongs to exactly one grid of each network: of those that touch it, the smallest code. One that no
     grid holds gets the nearest grid of its community within GRIDSVC_NEAREST_GRID_M, with its distance, else it is unlocated.
     """
-    with open_uow() as uow:
-        answer = locating.locate_point(
+    answer = read_by_statements(
+        lambda uow: locating.locate_point(
             uow,
             query.lon,
             query.lat,
@@ -124,7 +124,9 @@ def locate_one(query: LocateQuery) -> Response:
             accuracy_m=query.accuracy_m,
             nearest_within_m=current_app.config["GRIDSVC_NEAREST_GRID_M"],
             auto_route_odds=current_app.config["GRIDSVC_AUTO_ROUTE_ODDS"],
-        )
+        ),
+        caller().scope,
+    )
     return json_answer(asdict(answer))
 
 

@@ -83,6 +83,39 @@ def test_what_comes_meanwhile_is_stored_together_and_each_is_answered_for_itself
     assert [answer[0]["report_id"] for answer in answers] == [str(report.report_id) for report in reports]
 
 
+def test_as_many_as_were_there_before_are_waited_for(store, monkeypatch):
+    monkeypatch.setattr(report_queue, "GATHER_S", 60.0)
+    queue = ReportQueue(nullcontext)
+
+    with ThreadPoolExecutor(4) as pool:
+
+        def submit():
+            return pool.submit(queue.submit, new_report(), received_at=NOW, poster=Poster("wang"))
+
+        first = submit()
+        assert store.entered.acquire(timeout=30)
+        others = [submit(), submit()]
+        while len(queue._waiting) < 2:
+            threading.Event().wait(0.001)
+        store.gate.set()
+        first.result(30)
+        while queue._gathering is None:
+            threading.Event().wait(0.001)
+        assert len(store.groups) == 1, "two of three are there"
+        last = submit()
+        for answer in (*others, last):
+            assert answer.result(30)[1]
+
+    assert [len(group) for group in store.groups] == [1, 3]
+
+
+def test_those_who_do_not_come_again_are_not_waited_for_twice(store, monkeypatch):
+    monkeypatch.setattr(report_queue, "GATHER_S", 0.01)
+    submit_while_one_is_on_its_way(store, [new_report(), new_report()])
+
+    assert [len(group) for group in store.groups] == [1, 2]
+
+
 def test_a_refused_report_is_refused_alone(store):
     answers = submit_while_one_is_on_its_way(store, [new_report(), new_report("refused"), new_report()])
 
@@ -103,7 +136,8 @@ def test_an_outage_is_told_to_all_who_wait_and_nothing_is_tried_again(store):
     assert [len(group) for group in store.groups] == [1, 2]
 
 
-def test_a_queue_that_ran_empty_takes_the_next(store):
+def test_a_queue_that_ran_empty_takes_the_next_and_who_is_alone_waits_for_nobody(store, monkeypatch):
+    monkeypatch.setattr(report_queue, "GATHER_S", 600.0)
     store.gate.set()
     queue = ReportQueue(nullcontext)
 
