@@ -26,7 +26,7 @@ from gridsvc.errors import (
 )
 from gridsvc.formats.osm import read_osm
 from gridsvc.geo.datums import check_lonlat, convert_geometries, parse_datum
-from gridsvc.geo.division_codes import LEVELS
+from gridsvc.geo.division_codes import LEVELS, unpad
 from gridsvc.synth.town import Division, DivisionTree
 
 CLASS_COLUMNS = ("highway", "street_class", "fclass", "road_class", "class", "type")
@@ -265,7 +265,7 @@ def _read_codes(path: Path) -> dict[str, str]:
         )
     codes = [str(code).strip() for code in frame[columns["code"]]]
     if codes and all(len(code) == 12 for code in codes):
-        codes = [_without_padding(code) for code in codes]
+        codes = [unpad(code) for code in codes]
     found: dict[str, str] = {}
     for row, (code, name) in enumerate(zip(codes, frame[columns["name"]], strict=True), start=1):
         if not code.isdigit() or len(code) not in LEVELS.values():
@@ -277,13 +277,6 @@ def _read_codes(path: Path) -> dict[str, str]:
             raise CodeDuplicateError(f"{path}, row {row}: code {code} occurs twice.", hint="Remove one of the rows.")
         found[code] = str(name).strip()
     return found
-
-
-def _without_padding(code: str) -> str:
-    for length in (2, 4, 6, 9):
-        if code[length:].strip("0") == "":
-            return code[:length]
-    return code
 
 
 def _read_table(path: Path) -> pandas.DataFrame:

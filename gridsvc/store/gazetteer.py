@@ -32,6 +32,7 @@ from gridsvc.store.tables import (
 
 # for what is there and nobody said since when
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+_NEWEST = (gazetteer_builds.c.recorded_at.desc(), gazetteer_builds.c.built_at.desc())
 _BUILD_LOCK = 0x6761_7A65  # "gaze"
 # pairs of characters are looked up from the rarest on, until that many places would have been read
 _MOST_READ = 4_000
@@ -43,7 +44,13 @@ _SHOWN = "p.place_id, p.kind, p.name, p.label, p.road, p.number, p.radius_m, p.d
 
 @dataclass(frozen=True, slots=True)
 class GazetteerState:
-    """The latest build (None: never built) and whether a source changed after it."""
+    """The latest build (None: never built) and whether a source changed after it.
+
+    Attributes
+    ----------
+    built_at
+        When it was built.
+    """
 
     build_id: str | None
     built_at: datetime | None
@@ -102,21 +109,16 @@ class GazetteerRepository(Repository):
 
     def state(self) -> GazetteerState:
         """Return the latest build and whether it is behind its sources."""
-        statement = select(gazetteer_builds.c.build_id, gazetteer_builds.c.built_at, gazetteer_builds.c.counts)
-        last = self.connection.execute(
-            statement.order_by(gazetteer_builds.c.built_at.desc(), gazetteer_builds.c.recorded_at.desc()).limit(1)
-        ).first()
+        statement = select(gazetteer_builds.c.build_id, gazetteer_builds.c.recorded_at, gazetteer_builds.c.counts)
+        last = self.connection.execute(statement.order_by(*_NEWEST).limit(1)).first()
         behind = bool(self.connection.scalar(select(select(gazetteer_changes.c.change_id).exists())))
         if last is None:
             return GazetteerState(None, None, {}, behind)
-        return GazetteerState(last.build_id, last.built_at, last.counts, behind)
+        return GazetteerState(last.build_id, last.recorded_at, last.counts, behind)
 
     def build_id(self) -> str | None:
         """Return the id of the latest build, None when there is none."""
-        statement = select(gazetteer_builds.c.build_id).order_by(
-            gazetteer_builds.c.built_at.desc(), gazetteer_builds.c.recorded_at.desc()
-        )
-        return self.connection.scalar(statement.limit(1))
+        return self.connection.scalar(select(gazetteer_builds.c.build_id).order_by(*_NEWEST).limit(1))
 
     def begin_build(self) -> None:
         """Let no other build run beside this one, and take the notes of changes so far: what is read after this has them."""

@@ -11,6 +11,7 @@ from factories import stored_town as town
 from gridsvc.services import report_reading, reporting
 from gridsvc.services.gazetteer import build_gazetteer
 from gridsvc.services.placing_reports import place_waiting
+from gridsvc.services.report_updates import NewUpdate, submit_update
 from gridsvc.services.reporting import Poster
 from gridsvc.store.engine import make_engine
 from gridsvc.store.unit_of_work import UnitOfWork
@@ -64,6 +65,24 @@ def test_an_address_that_is_known_becomes_a_place_and_opens_a_case(uow):
     assert {name: placed[name] for name in kept} == {name: receipt[name] for name in kept}
     assert placed["address"] == KNOWN
     assert [row["lon"] for row in report_reading.list_reports(uow).rows] == [placed["lon"]]
+
+
+def test_a_report_is_told_of_when_it_has_its_place(uow):
+    report, _ = heard(uow, KNOWN)
+    update = NewUpdate(uuid.uuid4(), report.report_id, AT, "还没有人来")
+    submit_update(uow, update, received_at=AT, poster=HOTLINE)
+    uow.events.number(kept=100)
+    assert uow.events.after(0).events == []
+
+    place_waiting(uow, at=AT)
+
+    uow.events.number(kept=100)
+    told = uow.events.after(0).events
+    assert [(event.kind, event.subject) for event in told] == [
+        ("report.received", str(report.report_id)), ("report.updated", str(report.report_id)),
+    ]  # fmt: skip
+    assert told[0].payload["case_code"] == report_reading.get_report(uow, report.report_id)["case_code"]
+    assert told[0].payload["lon"] is not None
 
 
 def test_a_retry_after_that_gets_the_place_and_stores_nothing_more(uow):

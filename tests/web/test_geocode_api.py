@@ -1,5 +1,7 @@
 """``/api/v1/geocode`` and ``/api/v1/reverse``: candidates for an address, words for a position."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from factories import addressed_town
 from factories import stored_town as town
@@ -26,6 +28,13 @@ def test_an_address_has_candidates_with_scores(town_client, addressed):
     assert 0.9 < first["score"] <= 1.0
     assert addressed_town.metres_apart(first["lon"], first["lat"], addressed_town.door(11)) < 0.1
     assert answer.json["gazetteer_is_behind"] is False
+
+
+def test_the_gazetteer_was_built_when_it_was_and_not_at_the_instant_it_was_built_for(town_client, addressed):
+    built_at = datetime.fromisoformat(town_client.get("/api/v1/geocode?q=南湖大道").json["gazetteer_built_at"])
+
+    assert abs(datetime.now(UTC) - built_at) < timedelta(hours=1)
+    assert abs(town.LATER - built_at) > timedelta(days=1)
 
 
 def test_nearer_places_come_first(town_client, addressed):

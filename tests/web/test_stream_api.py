@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 
 import pytest
+from factories import photos, served_town
 from factories import stored_town as town
 
 from gridsvc.web.api.stream import SendPace
@@ -209,3 +212,31 @@ def test_a_report_its_photo_and_an_update_are_told_without_who_posted_them(town_
     assert (told["lon"], told["lat"]) == (receipt["lon"], receipt["lat"])
     assert (updated["kind"], updated["payload"]["update_id"]) == ("report.updated", update["update_id"])
     assert not any(word in answer.text for word in ("张三", "phone-7", "晕倒", "送医"))
+
+
+def test_what_was_held_is_told_when_its_report_comes_after_it(town_client, tell):
+    body = served_town.report_body()
+    address = f"/api/v1/reports/{body['report_id']}"
+    update = {
+        "update_id": "0e7b1d3c-58a9-4d0b-9a51-6a3c1b2f4d78",
+        "occurred_at": "2026-03-05T10:00:00+08:00",
+        "description": "已送医",
+    }
+    photo = photos.photo(size=(64, 48))
+    town_client.post(f"{address}/updates", json=update)
+    town_client.post(f"{address}/photos", data={"photo": (io.BytesIO(photo), "photo.jpg")})
+    assert events(read(town_client, since=0)) == []
+
+    town_client.post("/api/v1/reports", json=body)
+    town_client.post("/api/v1/reports", json=body)  # a retry is no event
+
+    told = [f["data"] for f in events(read(town_client, since=0))]
+    assert told[0]["kind"] == "report.received"
+    assert {(t["kind"], t["subject"], t["division_code"]) for t in told} == {
+        (kind, body["report_id"], town.COMMUNITIES[0]) for kind in ("report.received", "report.updated", "photo.joined")
+    }
+    payloads = {t["kind"]: t["payload"] for t in told[1:]}
+    assert payloads == {
+        "report.updated": {"update_id": update["update_id"], "occurred_at": "2026-03-05T02:00:00+00:00"},
+        "photo.joined": {"sha256": hashlib.sha256(photo).hexdigest(), "width": 64, "height": 48},
+    }

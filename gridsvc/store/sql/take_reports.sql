@@ -118,18 +118,33 @@ BEGIN
         RETURNING report_id, case_code
     ),
     told AS (
-        -- what store/events.py lets "report.received" say; numbered after the commit, so nobody waits for it
+        -- what store/events.py lets each kind say; numbered after the commit, so nobody waits for it
         INSERT INTO events_unnumbered (kind, division_code, subject, payload)
-        SELECT
-            'report.received', coalesce(community_code, district_code), report_id::text,
-            jsonb_build_object(
-                'case_code', case_code, 'occurred_at', reported_at, 'received_at', received_at, 'edition', edition,
-                'category_code', category_code, 'network', network, 'source', source,
-                'lon', ST_X(geom), 'lat', ST_Y(geom), 'urban_grid', urban_grid, 'social_grid', social_grid,
-                'security_grid', security_grid, 'unified_grid', unified_grid
-            )
-        FROM report JOIN opened USING (report_id)
-        ORDER BY report_no
+        SELECT kind, coalesce(community_code, district_code), report_id::text, payload
+        FROM (
+            SELECT
+                report_no, report_id, community_code, district_code, 'report.received' AS kind,
+                NULL::timestamptz AS came_at, '' AS key,
+                jsonb_build_object(
+                    'case_code', case_code, 'occurred_at', reported_at, 'received_at', received_at, 'edition', edition,
+                    'category_code', category_code, 'network', network, 'source', source,
+                    'lon', ST_X(geom), 'lat', ST_Y(geom), 'urban_grid', urban_grid, 'social_grid', social_grid,
+                    'security_grid', security_grid, 'unified_grid', unified_grid
+                ) AS payload
+            FROM report JOIN opened USING (report_id)
+            UNION ALL
+            -- what was held until its report came
+            SELECT report_no, report_id, community_code, district_code, held.* FROM report CROSS JOIN LATERAL (
+                SELECT 'photo.joined', p.received_at, encode(p.sha256, 'hex'),
+                    jsonb_build_object('sha256', encode(p.sha256, 'hex'), 'width', p.width, 'height', p.height)
+                FROM photos AS p WHERE p.report_id = report.report_id
+                UNION ALL
+                SELECT 'report.updated', u.received_at, u.update_id::text,
+                    jsonb_build_object('update_id', u.update_id, 'occurred_at', u.occurred_at)
+                FROM report_updates AS u WHERE u.report_id = report.report_id
+            ) AS held
+        ) AS event
+        ORDER BY report_no, came_at NULLS FIRST, key
     )
     SELECT
         item.place,
