@@ -128,10 +128,13 @@ def load(
 
 
 def cpu_of(pids: list[int]) -> float:
-    """Return the CPU-seconds processes of this machine have used."""
+    """Return the CPU-seconds processes of this machine have used; one that ended (a vacuum of the database) counts as none."""
     total = 0.0
     for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        except FileNotFoundError:
+            continue
         total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     return total
 
