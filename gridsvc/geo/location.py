@@ -151,10 +151,10 @@ class GridIndex:
         """Return the rows of all grids that come within ``radius_m`` of a point, ascending; a few farther ones may be among them."""
         return np.unique(rows_around(float(lon), float(lat), float(radius_m), *self._cells.cells))
 
-    def vertices(self, row: int) -> tuple[FloatArray, FloatArray, NDArray[np.uint8]]:
-        """Return x and y of the vertices of a grid, ring after ring, each closed, and where a ring ends."""
-        part = slice(self._cells.vertex_of[row], self._cells.vertex_of[row + 1])
-        return self._cells.xs[part], self._cells.ys[part], self._cells.ring_end[part]
+    @property
+    def borders(self) -> tuple[NDArray, ...]:
+        """Return x and y of the vertices of all grids, ring after ring, each closed; where those of each grid begin; where a ring ends."""
+        return self._cells.borders
 
     def distance_to_border_m(self, lon: ArrayLike, lat: ArrayLike) -> FloatArray:
         """Return the distance from each point to the border of its own grid, unit m, along the ellipsoid.

@@ -16,7 +16,7 @@ from numba import njit
 from gridsvc.errors import CoordinateError
 from gridsvc.geo import location
 from gridsvc.geo.border_distances import metres_per_degree
-from gridsvc.geo.cell_index import Flags, Floats
+from gridsvc.geo.cell_index import Flags, Floats, Ints, Longs
 from gridsvc.geo.location import GridIndex
 
 # An accuracy is the radius that holds the true position with 68 %: what Android's Location.getAccuracy() states, and what we take from any
@@ -73,10 +73,7 @@ def grid_odds(index: GridIndex, lon: float, lat: float, accuracy_m: float) -> Od
     deviation_m = accuracy_m / ACCURACY_IN_DEVIATIONS
     per_lon, per_lat = metres_per_degree(lat)
     rows = index.around(lon, lat, REACH * deviation_m)
-    odds = np.zeros(len(rows))
-    for n, row in enumerate(rows):
-        xs, ys, ring_end = index.vertices(int(row))
-        odds[n] = polygon_odds(xs, ys, ring_end, lon, lat, per_lon / deviation_m, per_lat / deviation_m)
+    odds = _rows_odds(rows, lon, lat, per_lon / deviation_m, per_lat / deviation_m, *index.borders)
     total = float(odds.sum())
     if total > 1.0:
         odds, total = odds / total, 1.0
@@ -99,10 +96,30 @@ def warm() -> None:
 
 
 @njit(cache=True, nogil=True)
+def _rows_odds(
+    rows: Ints,
+    px: float,
+    py: float,
+    per_x: float,
+    per_y: float,
+    xs: Floats,
+    ys: Floats,
+    vertex_of: Longs,
+    ring_end: Flags,
+) -> Floats:
+    """Return the odds of each of the grids of these rows, as `polygon_odds`."""
+    odds = np.zeros(len(rows))
+    for n in range(len(rows)):
+        begin, end = vertex_of[rows[n]], vertex_of[rows[n] + 1]
+        odds[n] = polygon_odds(xs[begin:end], ys[begin:end], ring_end[begin:end], px, py, per_x, per_y)
+    return odds
+
+
+@njit(cache=True, nogil=True)
 def polygon_odds(xs: Floats, ys: Floats, ring_end: Flags, px: float, py: float, per_x: float, per_y: float) -> float:
     """Return the integral over a polygon of the round normal distribution around a point.
 
-    ``xs, ys, ring_end``: as `GridIndex.vertices` gives them, rings in either direction as long as holes turn against shells.
+    ``xs, ys, ring_end``: of one grid, as in `GridIndex.borders`, rings in either direction as long as holes turn against shells.
     ``per_x, per_y``: standard deviations per unit of x and of y.
     """
     total = 0.0

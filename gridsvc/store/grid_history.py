@@ -16,6 +16,7 @@ from gridsvc.store.repository import Repository, like_pattern, narrower
 from gridsvc.store.sql_files import sql_text
 
 Box = tuple[float, float, float, float]
+_WORKER = ("worker_code", "name", "role", "is_primary", "kind_code")
 _SNAPSHOT_COLUMNS = ("layer", "code", "name", "kind", "community_code", "parent_code", "responsible", "geometry")
 
 
@@ -101,10 +102,9 @@ class GridHistory(Repository):
         bound = {
             name: list(part) for name, part in zip(("place", "network", "code", "only_primary"), columns, strict=True)
         }
-        rows = self.connection.execute(_statement("workers_on_duty"), bound | {"at": at}).all()
-        names = ("worker_code", "name", "role", "is_primary", "kind_code")
-        workers = [(row.place, {name: getattr(row, name) for name in names}) for row in rows if row.place is not None]
-        return rows[0].version, workers
+        rows = self.rows_of(sql_text("workers_on_duty"), bound | {"at": at})
+        workers = [(place, dict(zip(_WORKER, about, strict=True))) for _, place, *about in rows if place is not None]
+        return rows[0][0], workers
 
     def changes(self, prefix: str, after: datetime, until: datetime) -> list[datetime]:
         """Return the instants in ``(after, until]`` at which a grid or community under ``prefix`` begins or ends, ascending."""

@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import psycopg
-from psycopg import Connection as PsycopgConnection
 from sqlalchemy import text
 
 from gridsvc.errors import RequestInvalidError
 from gridsvc.store.months import check_month
-from gridsvc.store.refusals import refusals
 from gridsvc.store.repository import Repository
 
 # what a row may say; the rest is derived or made by the database
@@ -97,22 +94,10 @@ class ReportIntake(Repository):
             for place, (row, poster) in enumerate(zip(rows, posters, strict=True))
         ]
         told = [_poster_item(number, poster) for poster, number in numbers.items()]
-        taken = self._call((_json(items), _json(told), at, grid_version))
+        taken = self.rows_of(_TAKE, (_json(items), _json(told), at, grid_version))
         if taken and taken[0][0] == "grids-changed":
             return None
         return [Taken(*row) for row in taken]
-
-    def _call(self, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        """Run the statement on the driver's connection: the engine's way to it takes longer than all else here."""
-        driver = self.connection.connection.driver_connection
-        assert isinstance(driver, PsycopgConnection)
-        with refusals():
-            try:
-                return driver.execute(_TAKE, values, prepare=True).fetchall()
-            except psycopg.Error as error:
-                if driver.closed:
-                    self.connection.invalidate(error)
-                raise
 
     def _item(self, place: int, poster: int, row: Mapping[str, Any]) -> dict[str, Any]:
         if unknown := row.keys() - _COLUMNS:

@@ -6,12 +6,16 @@ it are refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
+import psycopg
+from psycopg import Connection as PsycopgConnection
 from sqlalchemy import ColumnElement, Connection, false, true
 
 from gridsvc.errors import CodeDuplicateError, CodeMalformedError, ForbiddenError
+from gridsvc.store.refusals import refusals
 
 
 def like_pattern(prefix: str) -> str:
@@ -48,6 +52,21 @@ class Repository:
         if both is None:
             return false()
         return column.like(like_pattern(both)) if both else true()
+
+    def rows_of(self, statement: str, values: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Return the rows of a statement run on the driver's connection, prepared, with the driver's placeholders.
+
+        For what is asked hundreds of times a second: the engine's way to the driver and back takes longer than such a statement.
+        """
+        driver = self.connection.connection.driver_connection
+        assert isinstance(driver, PsycopgConnection)
+        with refusals():
+            try:
+                return driver.execute(statement, values, prepare=True).fetchall()
+            except psycopg.Error as error:
+                if driver.closed:
+                    self.connection.invalidate(error)
+                raise
 
     def refuse_outside(self, codes: Iterable[object]) -> None:
         """Do nothing when every code lies under the scope.

@@ -7,6 +7,7 @@ withdrawing it acts at once.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ OPEN_ENDPOINTS = frozenset(
 VERIFIED_WHEN_STORED = frozenset({"reports.post_report", "reports.post_batch"})
 REMEMBER_S = 60.0
 REMEMBER_MOST = 10_000
+# so many threads of a process read by statements at once: more of them only wait for the same Python lock, in the middle of things
+_TURNS = threading.BoundedSemaphore(4)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 Answered = TypeVar("Answered")
 READERS = frozenset({"viewer", "field", "dispatcher", "planner", "manager", "admin"})
@@ -71,12 +74,13 @@ def read_by_statements(read: Callable[[Any], Answered], scope: str = "") -> Answ
     It costs one round to the database for each; a transaction takes three more. Where the connection turns out to be from before
     a restart of the database, it is read once more over one that was tested.
     """
-    try:
-        with services().unit_of_statements(scope) as uow:
-            return read(uow)
-    except DatabaseUnavailableError:
-        with services().unit_of_work(scope) as uow:
-            return read(uow)
+    with _TURNS:
+        try:
+            with services().unit_of_statements(scope) as uow:
+                return read(uow)
+        except DatabaseUnavailableError:
+            with services().unit_of_work(scope) as uow:
+                return read(uow)
 
 
 def poster() -> Poster:

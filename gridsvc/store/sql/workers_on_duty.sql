@@ -4,11 +4,11 @@ SELECT v.version::text AS version, d.place, d.worker_code, d.name, d.role, d.is_
 FROM grid_version AS v
 LEFT JOIN LATERAL (
     SELECT q.place, w.worker_code, w.name, a.role, a.is_primary, w.kind_code
-    FROM unnest(CAST(:place AS int[]), CAST(:network AS text[]), CAST(:code AS text[]), CAST(:only_primary AS boolean[]))
+    FROM unnest(CAST(%(place)s AS int[]), CAST(%(network)s AS text[]), CAST(%(code)s AS text[]), CAST(%(only_primary)s AS boolean[]))
          AS q (place, network, code, only_primary)
     JOIN assignments AS a ON a.network = q.network AND a.grid_code = q.code AND (a.is_primary OR NOT q.only_primary)
-     AND a.valid_from <= :at AND (a.valid_to IS NULL OR :at < a.valid_to)
+     AND a.valid_from <= %(at)s AND (a.valid_to IS NULL OR %(at)s < a.valid_to)
     JOIN workers AS w ON w.worker_code = a.worker_code
-     AND w.valid_from <= :at AND (w.valid_to IS NULL OR :at < w.valid_to)
+     AND w.valid_from <= %(at)s AND (w.valid_to IS NULL OR %(at)s < w.valid_to)
 ) AS d ON true
 ORDER BY d.place, d.is_primary DESC, d.role, d.worker_code
