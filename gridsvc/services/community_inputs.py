@@ -17,6 +17,11 @@ from gridsvc.store.unit_of_work import UnitOfWork
 
 # not on the ground, not there yet, or inside a building: no border can follow them
 STREETS_NOT_FOLLOWED = ("construction", "corridor", "elevator", "platform", "proposed", "raceway")
+# what a division, or a report on one, asks of each layer beside its geometry
+STREET_COLUMNS = ("layer", "street_class")
+BARRIER_COLUMNS = ("kind",)
+WATER_COLUMNS = ()
+RESIDENCE_COLUMNS = ("community_code", "households", "population")
 _MARGIN_M = 20.0
 _DISTRICT_DIGITS = 6
 
@@ -67,11 +72,11 @@ def _inputs(uow: UnitOfWork, drawn: gpd.GeoDataFrame, epsg: int) -> list[Communi
     return community_inputs(
         drawn,
         epsg,
-        streets=uow.streets.list(bbox, columns=["layer", "street_class"]),
-        barriers=uow.barriers.list(bbox, columns=["kind"]),
-        water=uow.water.list(bbox, columns=[]),
+        streets=uow.streets.list(bbox, columns=STREET_COLUMNS),
+        barriers=uow.barriers.list(bbox, columns=BARRIER_COLUMNS),
+        water=uow.water.list(bbox, columns=WATER_COLUMNS),
         # by place, not by code: a building that stands across a district border obstructs on both sides
-        residences=uow.residences.list(bbox=bbox, columns=["community_code", "households", "population"]),
+        residences=uow.residences.list(bbox=bbox, columns=RESIDENCE_COLUMNS),
     )
 
 

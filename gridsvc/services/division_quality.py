@@ -26,7 +26,14 @@ from gridsvc.formats.vector_files import read_table
 from gridsvc.geo.partitions import insert_vertices
 from gridsvc.geo.projections import gauss_kruger_epsg, to_metric, to_storage
 from gridsvc.progress import SILENT, Progress
-from gridsvc.services.community_inputs import STREETS_NOT_FOLLOWED, community_inputs
+from gridsvc.services.community_inputs import (
+    BARRIER_COLUMNS,
+    RESIDENCE_COLUMNS,
+    STREET_COLUMNS,
+    STREETS_NOT_FOLLOWED,
+    WATER_COLUMNS,
+    community_inputs,
+)
 from gridsvc.services.division_run import Crew, TargetTask
 from gridsvc.services.division_wishes import DEDICATED
 from gridsvc.store.unit_of_work import UnitOfWork
@@ -376,12 +383,12 @@ class _Around:
         west, south, east, north = drawn.total_bounds
         bbox = (west - _MARGIN_DEG, south - _MARGIN_DEG, east + _MARGIN_DEG, north + _MARGIN_DEG)
         # buildings of communities beside these may stand across their borders
-        residences = uow.residences.list(prefix=code[:_DISTRICT_DIGITS])
+        residences = uow.residences.list(prefix=code[:_DISTRICT_DIGITS], columns=RESIDENCE_COLUMNS)
         near = shapely.intersects(shapely.box(*bbox), residences.geometry.to_numpy())
         return cls(
-            streets=uow.streets.list(bbox),
-            barriers=uow.barriers.list(bbox),
-            water=uow.water.list(bbox),
+            streets=uow.streets.list(bbox, columns=STREET_COLUMNS),
+            barriers=uow.barriers.list(bbox, columns=BARRIER_COLUMNS),
+            water=uow.water.list(bbox, columns=WATER_COLUMNS),
             residences=residences[near].reset_index(drop=True),
         )
 
