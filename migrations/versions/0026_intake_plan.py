@@ -1,6 +1,6 @@
 """Intake with one plan for all calls, and categories and tokens looked up by their indexes.
 
-Why: planning the statement took longer than storing one report, and was done anew at every call; and each call read all
+Why: the statement was planned anew at every call, and each call read all
 categories and all tokens to find one.
 """
 
