@@ -20,9 +20,10 @@ import networkx
 import numpy as np
 import shapely
 
+from gridsvc.circle.attachments import Attachments, attach_points
 from gridsvc.circle.isochrones import isochrones
 from gridsvc.circle.travel_times import CIRCLE_LIMIT_S, PLANNING_SPEED_M_S, nearest_times
-from gridsvc.circle.walk_network import Attachments, WalkNetwork, attach_points, build_walk_network
+from gridsvc.circle.walk_network import WalkNetwork, build_walk_network
 
 LIMIT_M = CIRCLE_LIMIT_S * PLANNING_SPEED_M_S
 

@@ -14,8 +14,9 @@ from contourpy import FillType, contour_generator
 from numba import njit
 from shapely.geometry import MultiPolygon
 
+from gridsvc.circle.attachments import Attachments, attach_points
 from gridsvc.circle.travel_times import PLANNING_SPEED_M_S, node_distances
-from gridsvc.circle.walk_network import Attachments, Floats, Ints, WalkNetwork, attach_points
+from gridsvc.circle.walk_network import Floats, Ints, WalkNetwork
 from gridsvc.errors import OutsideCoverageError
 
 CELL_M = 10.0

@@ -7,7 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import dijkstra
 
-from gridsvc.circle.walk_network import Attachments, Floats, Ints, WalkNetwork
+from gridsvc.circle.attachments import Attachments
+from gridsvc.circle.walk_network import Floats, Ints, WalkNetwork
 from gridsvc.progress import SILENT, Progress
 
 PLANNING_SPEED_M_S = 1.1  # planning default, about 4 km/h: 990 m in 15 minutes

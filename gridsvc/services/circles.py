@@ -20,10 +20,11 @@ import pandas as pd
 import shapely
 from shapely.geometry import MultiPolygon
 
+from gridsvc.circle.attachments import Attachments, attach_points
 from gridsvc.circle.coverage import CircleCoverage, CircleStandard, circle_coverage, find_standard, load_standards
 from gridsvc.circle.isochrones import isochrones
 from gridsvc.circle.travel_times import CIRCLE_LIMIT_S, PLANNING_SPEED_M_S, nearest_times
-from gridsvc.circle.walk_network import Attachments, WalkNetwork, attach_points
+from gridsvc.circle.walk_network import WalkNetwork
 from gridsvc.errors import NotFoundError, RequestInvalidError
 from gridsvc.geo.datums import check_lonlat, convert, parse_datum
 from gridsvc.geo.projections import area_m2, to_storage

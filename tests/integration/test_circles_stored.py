@@ -3,8 +3,8 @@
 import pytest
 import shapely
 
+from gridsvc.circle.attachments import attach_points
 from gridsvc.circle.travel_times import nearest_times
-from gridsvc.circle.walk_network import attach_points
 from gridsvc.errors import (
     CoordinateError,
     DatumMissingError,

@@ -1,6 +1,5 @@
 """Properties of walking times and isochrones over random towns."""
 
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -8,9 +7,10 @@ import shapely
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from gridsvc.circle.attachments import attach_points
 from gridsvc.circle.isochrones import isochrones
 from gridsvc.circle.travel_times import nearest_times
-from gridsvc.circle.walk_network import attach_points, build_walk_network
+from gridsvc.circle.walk_network import add_edges, build_walk_network
 from tests.factories.street_towns import crooked_net
 
 seeds = st.integers(0, 10_000)
@@ -41,13 +41,7 @@ def test_adding_an_edge_never_increases_any_time(seed, one, other):
     u, v = sorted((one % nodes, other % nodes))
     path = shapely.LineString(network.node_xy[[u, v]])
     # where people join the streets stays as it is: only the new way is added
-    richer = replace(
-        network,
-        edge_u=np.append(network.edge_u, u),
-        edge_v=np.append(network.edge_v, v),
-        edge_length_m=np.append(network.edge_length_m, path.length),
-        edge_lines=np.append(network.edge_lines, path),
-    )
+    richer = add_edges(network, [u], [v], [path])
 
     assert no_later(nearest_times(richer, at, to, kinds, 3), nearest_times(network, at, to, kinds, 3))
 

@@ -3,9 +3,10 @@ import pytest
 import shapely
 from shapely.geometry import LineString, Point
 
+from gridsvc.circle.attachments import attach_points
 from gridsvc.circle.isochrones import isochrones, walk_field
 from gridsvc.circle.travel_times import nearest_times
-from gridsvc.circle.walk_network import attach_points, build_walk_network
+from gridsvc.circle.walk_network import build_walk_network
 from gridsvc.errors import OutsideCoverageError
 from tests.factories.street_towns import crooked_net, net_network
 

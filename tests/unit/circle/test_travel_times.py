@@ -6,8 +6,9 @@ import pytest
 import shapely
 from shapely.geometry import LineString
 
+from gridsvc.circle.attachments import attach_points
 from gridsvc.circle.travel_times import nearest_times, node_distances
-from gridsvc.circle.walk_network import attach_points, build_walk_network
+from gridsvc.circle.walk_network import build_walk_network
 from tests.factories.street_towns import crooked_net, net_network
 
 

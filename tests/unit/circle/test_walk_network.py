@@ -5,12 +5,15 @@ import pytest
 import shapely
 from shapely.geometry import LineString
 
+from gridsvc.circle.attachments import attach_points
 from gridsvc.circle.walk_network import (
-    attach_points,
+    add_edges,
     build_walk_network,
-    is_class_walkable,
+    edge_seconds,
     network_from_edges,
+    with_gates,
 )
+from gridsvc.circle.walk_rules import is_class_walkable
 from gridsvc.errors import CoordinateError, GeometryError
 from gridsvc.resources import content_dir
 from tests.factories.street_towns import crooked_net, net_network, street_net
@@ -209,3 +212,66 @@ def test_stored_edges_give_the_network_back():
 
     assert again.content_sha256 == network.content_sha256
     assert np.abs(again.node_xy - network.node_xy).max() < 0.01
+
+
+def test_penalty_of_a_line_is_spread_over_its_edges_by_length():
+    crossing, branch = LineString([(0, 0), (30, 0), (90, 0)]), LineString([(30, 0), (30, 50)])
+
+    network = build_walk_network([crossing, branch], penalty_s=[45.0, 0.0])
+
+    assert dict(zip(network.edge_length_m.tolist(), network.edge_penalty_s.tolist(), strict=True)) == {
+        30.0: pytest.approx(15.0),
+        60.0: pytest.approx(30.0),
+        50.0: 0.0,
+    }
+    assert edge_seconds(network, 2.0)[network.edge_length_m == 60.0] == pytest.approx(60.0)
+
+
+def test_the_quicker_of_two_equal_lines_stays():
+    line = LineString([(0, 0), (100, 0)])
+
+    network = build_walk_network([line, shapely.reverse(line)], penalty_s=[40.0, 10.0])
+
+    assert network.edge_penalty_s.tolist() == [10.0]
+
+
+@pytest.mark.parametrize("seconds", [-1.0, np.nan, np.inf])
+def test_a_penalty_that_is_no_time_is_refused(seconds):
+    with pytest.raises(GeometryError, match="is no time"):
+        build_walk_network(street_net(1, 1), penalty_s=[0.0, 0.0, seconds, 0.0])
+
+
+def gated_street(is_closed):
+    lines = [LineString([(0, 0), (10, 0)]), LineString([(10, 0), (11, 0)]), LineString([(11, 0), (30, 0)])]
+    return build_walk_network(lines, gate=[-1, 7, -1], is_closed=[False, is_closed, False])
+
+
+def test_a_closed_gate_is_not_walked_through_and_opening_it_changes_nothing_else():
+    closed = gated_street(is_closed=True)
+
+    opened = with_gates(closed, opened=[7])
+
+    assert edge_seconds(closed, 1.0).tolist() == [10.0, np.inf, 19.0]
+    assert edge_seconds(opened, 1.0).tolist() == [10.0, 1.0, 19.0]
+    assert edge_seconds(with_gates(opened, closed=[7]), 1.0).tolist() == [10.0, np.inf, 19.0]
+    assert opened.content_sha256 == gated_street(is_closed=False).content_sha256 != closed.content_sha256
+    assert closed.graph.nnz == 4
+    assert closed.components.components == 1
+
+
+def test_nothing_attaches_to_an_edge_that_passes_a_gate():
+    network = gated_street(is_closed=False)
+
+    attached = attach_points(network, [(10.6, 1.0)])
+
+    assert network.edge_length_m[attached.edge[0]] == 19.0
+
+
+def test_added_edges_come_last_and_run_from_the_lower_node():
+    network = net_network(1, 1)
+
+    richer = add_edges(network, [3], [0], [LineString([(100, 100), (0, 0)])], penalty_s=5.0)
+
+    assert (richer.edge_u[-1], richer.edge_v[-1], richer.edge_penalty_s[-1]) == (0, 3, 5.0)
+    assert shapely.get_coordinates(richer.edge_lines[-1]).tolist() == [[0, 0], [100, 100]]
+    assert (richer.edge_length_m[:-1] == network.edge_length_m).all()
