@@ -11,8 +11,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gridsvc.settings import Settings, read_settings
 
@@ -53,7 +52,7 @@ class App:
         """Return a new unit of work, cut to the divisions whose code begins with ``scope`` ("" = all)."""
         from gridsvc.store.unit_of_work import UnitOfWork
 
-        return UnitOfWork(self.engine, scope, cache_dir=self._grid_cache)
+        return UnitOfWork(self.engine, scope, **self._locating)
 
     def unit_of_statements(self, scope: str = "") -> UnitOfWork:
         """Return a unit of work in which every statement is a transaction of its own, and committing costs nothing.
@@ -65,11 +64,15 @@ class App:
         from gridsvc.store.unit_of_work import UnitOfWork
 
         engine = self.statements or self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        return UnitOfWork(engine, scope, cache_dir=self._grid_cache)
+        return UnitOfWork(engine, scope, **self._locating)
 
     @property
-    def _grid_cache(self) -> Path:
-        return self.settings.var_dir / "cache" / "grids"
+    def _locating(self) -> dict[str, Any]:
+        """Return what every unit of work knows of locating."""
+        return {
+            "cache_dir": self.settings.var_dir / "cache" / "grids",
+            "nearest_within_m": self.settings.nearest_grid_m,
+        }
 
     @cached_property
     def report_queue(self) -> ReportQueue:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 
 from gridsvc.bootstrap import App
 from gridsvc.errors import (
@@ -81,6 +82,7 @@ def run_locating(
                 uow, order.path, order.out, datum=order.datum, at=order.at, mapping=order.mapping,
                 partial=order.partial, encoding=order.encoding, layer=order.layer, progress=progress,
             )  # fmt: skip
+    order = replace(order, nearest_within_m=app.settings.nearest_grid_m)
     with open_run(order, plan, at_given=at_given, resume=resume) as run:
         with app.unit_of_work() as uow:
             keep_grids(uow, run)

@@ -58,7 +58,7 @@ class Places:
     version
         The version of the grids the answer is of.
     district, community
-        Codes, None where there is none; of a point outside of all, those of the nearest grid where one was asked for.
+        Codes, None where there is none; of a point outside of all, those of the nearest grid where one is named.
     grids
         By network (urban, social, security, unified): codes, None where no grid holds the point and none is near enough.
     distance_m
@@ -134,7 +134,7 @@ def find_places(
     at: datetime | Sequence[datetime],
     *,
     hold: bool = False,
-    nearest_within_m: float = 0.0,
+    nearest_within_m: float | None = None,
 ) -> Places:
     """Return district, community and the grid of every network of each point, by the one-grid rule.
 
@@ -149,7 +149,7 @@ def find_places(
         Where one is being committed, wait for it. Ask for it as late as possible.
     nearest_within_m
         A point that no grid of a network holds gets the nearest one within this distance; a point in a community only grids of
-        that community. Zero: none. Unit: m.
+        that community. Zero: none; None: that of ``uow``, which is the installation's. Unit: m.
 
     Returns
     -------
@@ -163,7 +163,8 @@ def find_places(
     """
     x, y = (np.atleast_1d(np.asarray(values, dtype=np.float64)) for values in (lon, lat))
     instants = _instants_of(at, len(x))
-    asked = _Asked(GridHistory(uow.connection), nearest_within_m, uow.cache_dir)
+    within_m = uow.nearest_within_m if nearest_within_m is None else nearest_within_m
+    asked = _Asked(GridHistory(uow.connection), within_m, uow.cache_dir)
     for attempt in range(_TRIES):
         # a writer that never rests is waited for in the end
         version = asked.history.version(hold=hold or attempt == _TRIES - 1)
@@ -190,6 +191,18 @@ def place_index(uow: UnitOfWork, at: datetime, *, build: bool = True) -> PlaceIn
         if found is not None or not build:
             return found
     raise AssertionError("the version of the grids changed while it was held")
+
+
+def places_in(
+    index: PlaceIndex,
+    lon: NDArray[np.float64],
+    lat: NDArray[np.float64],
+    *,
+    scope: str = "",
+    nearest_within_m: float = 0.0,
+) -> Places:
+    """Return where points are by an index at hand, as `find_places` does; for work that must be of one state from end to end."""
+    return _places(index.version, index.find(lon, lat, _LAYERS, nearest_within_m), scope)
 
 
 def held_indexes(version: str, at: Sequence[datetime]) -> list[PlaceIndex | None]:

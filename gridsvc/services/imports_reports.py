@@ -11,6 +11,7 @@ import pandas as pd
 import shapely
 
 from gridsvc.errors import RequestInvalidError
+from gridsvc.services.grid_lookup import find_places
 from gridsvc.services.import_batch import (
     Batch,
     ImportOptions,
@@ -156,8 +157,14 @@ def _place(batch: Batch, uow: UnitOfWork, options: ImportOptions) -> tuple[np.nd
     points = batch.geometry.copy()
     points[batch.refused] = None
     districts, communities, any_drawn = divisions_at_points(uow, points, options)
+    lon, lat = shapely.get_x(points), shapely.get_y(points)
+    lost = np.flatnonzero(batch.good & pd.isna(districts) & (uow.nearest_within_m > 0))
+    if len(lost):
+        # beside the district, but near enough to be given a grid of it
+        near = find_places(uow, lon[lost], lat[lost], options.at)
+        districts[lost], communities[lost] = near.district, near.community
     outside = batch.good & pd.isna(districts)
-    where = [f"{x:.6f} {y:.6f}" for x, y in zip(shapely.get_x(points), shapely.get_y(points), strict=True)]
+    where = [f"{x:.6f} {y:.6f}" for x, y in zip(lon, lat, strict=True)]
     reason = (
         "is outside of every district stored"
         if any_drawn

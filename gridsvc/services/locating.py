@@ -98,7 +98,7 @@ def locate_point(
     *,
     at: datetime,
     accuracy_m: float | None = None,
-    nearest_within_m: float = 0.0,
+    nearest_within_m: float | None = None,
     auto_route_odds: float = 1.0,
 ) -> LocatedPoint:
     """Return the divisions, the grid of every network, the distance to the border and the workers on duty at a place.
@@ -112,7 +112,8 @@ def locate_point(
     accuracy_m
         Radius that holds the true position with 68 %; given, each network carries the odds of its grids. Unit: m.
     nearest_within_m
-        Where no grid of a network holds the point, the nearest one within this distance answers (`find_places`). Unit: m.
+        Where no grid of a network holds the point, the nearest one within this distance answers; None: that of ``uow``
+        (`find_places`). Unit: m.
     auto_route_odds
         A grid is ``auto_routed`` when its odds are at least this; without an accuracy, when it holds the point.
 
@@ -130,7 +131,8 @@ def locate_point(
             f"accuracy_m is {accuracy_m}.", hint="Give metres, zero or more.", field="accuracy_m", reason="negative"
         )
     x, y = (float(value) for value in _to_storage(lon, lat, name))
-    place, workers = _place_and_workers(uow, x, y, at, accuracy_m or 0.0, nearest_within_m)
+    within_m = uow.nearest_within_m if nearest_within_m is None else nearest_within_m
+    place, workers = _place_and_workers(uow, x, y, at, accuracy_m or 0.0, within_m)
     if not any(division["level"] == "district" for division in place.divisions):
         raise OutsideCoverageError(
             f"The position ({lon:.6g}, {lat:.6g}) in {name} lies in no district held here.",
@@ -164,9 +166,9 @@ def locate_arrays(
     *,
     at: datetime,
     networks: Sequence[str] = NETWORKS,
-    nearest_within_m: float = 0.0,
+    nearest_within_m: float | None = None,
 ) -> dict[str, NDArray[np.object_]]:
-    """Return for each network, and for ``community``, an array of codes, None where no grid holds the point.
+    """Return for each network, and for ``community``, an array of codes, None where no grid holds the point or is near enough.
 
     Parameters
     ----------
@@ -175,7 +177,8 @@ def locate_arrays(
     at
         The instant whose grids are meant.
     nearest_within_m
-        Where no grid of a network holds a point, it gets the nearest one within this distance (`find_places`). Unit: m.
+        Where no grid of a network holds a point, it gets the nearest one within this distance; None: that of ``uow``
+        (`find_places`). Unit: m.
 
     Raises
     ------
@@ -193,7 +196,7 @@ def locate_positions(
     datum: str | None,
     *,
     at: datetime | Sequence[datetime],
-    nearest_within_m: float = 0.0,
+    nearest_within_m: float | None = None,
 ) -> Places:
     """Return where positions in any datum are, each at its own instant or all at one; refuses as `locate_arrays` does."""
     name = parse_datum(datum)

@@ -25,8 +25,8 @@ from gridsvc.formats.located_rows import OUT_SUFFIXES, check_fits, join_blocks, 
 from gridsvc.formats.row_blocks import BLOCK_ROWS, BlockPlan, RowTable, plan_blocks, read_block
 from gridsvc.geo.datums import check_lonlat, is_lonlat
 from gridsvc.progress import SILENT, Progress
-from gridsvc.services.grid_layers import LAYERS, LayerIndex, read_layers
-from gridsvc.services.locating import COMMUNITY, NETWORKS, locate_arrays
+from gridsvc.services.grid_lookup import Places, find_places, place_index, places_in
+from gridsvc.services.locating import COMMUNITY, NETWORKS
 from gridsvc.store.unit_of_work import UnitOfWork
 
 __all__ = ["OUT_SUFFIXES", "LocateOrder", "LocatedFile", "locate_file"]
@@ -36,8 +36,10 @@ STEP = "locate points"
 LISTED_FAULTS = 10_000
 _POINT = 0
 
-# positions (EPSG:4490) to the codes of each layer
-Finder = Callable[[NDArray[np.float64], NDArray[np.float64]], Mapping[str, NDArray[np.object_]]]
+OUTSIDE = "outside_m"
+
+# positions (EPSG:4490, rounded as stored) to their places
+Finder = Callable[[NDArray[np.float64], NDArray[np.float64]], Places]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,10 @@ class LocatedFile:
 
 @dataclass(frozen=True, slots=True)
 class LocateOrder:
-    """What file is to be located, how it is read, and where the answer goes; see `locate_file`."""
+    """What file is to be located, how it is read, and where the answer goes; see `locate_file`.
+
+    ``nearest_within_m``: how far outside of all grids a point gets the nearest one (`grid_lookup.find_places`). Unit: m.
+    """
 
     path: Path
     out: Path
@@ -67,6 +72,7 @@ class LocateOrder:
     partial: bool = False
     encoding: str | None = None
     layer: str | None = None
+    nearest_within_m: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +103,8 @@ def locate_file(
     """Write the rows of ``path`` to ``out`` with ``community``, ``urban_grid``, ``social_grid``, ... behind them, in file order.
 
     Positions are points of the file, or its columns lon and lat (also 经度, 纬度 ...); polygons and lines are located by a
-    point on them. The new columns are empty where no grid holds the point. ``out`` appears when it is complete, or not at all.
+    point on them. A point that no grid of a network holds gets the nearest one by the rule of ``uow``; ``outside_m`` says how far
+    away the farthest of its grids is, 0 where all hold it. The new columns are empty where there is no grid. ``out`` appears when it is complete, or not at all.
     For a long file in several processes, or one that is to be resumed, see `gridsvc.jobs.locating_job`.
 
     Parameters
@@ -116,19 +123,23 @@ def locate_file(
     FileUnreadableError
         When a file cannot be read, or the format of ``out`` is not known.
     """
-    order = LocateOrder(path, out, datum, at, dict(mapping or {}), partial, encoding, layer)
+    order = LocateOrder(path, out, datum, at, dict(mapping or {}), partial, encoding, layer, uow.nearest_within_m)
     plan = check_order(order, BLOCK_ROWS)
 
-    def find(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> Mapping[str, NDArray[np.object_]]:
-        return locate_arrays(uow, lon, lat, "cgcs2000", at=at)
+    # several blocks from one index, so that all are of one state of the grids
+    index = place_index(uow, at) if len(plan.blocks) > 1 else None
 
-    finder: Finder = find if len(plan.blocks) == 1 else LayerIndex(read_layers(uow, at))
+    def find(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> Places:
+        if index is None:
+            return find_places(uow, lon, lat, at)
+        return places_in(index, lon, lat, scope=uow.scope, nearest_within_m=uow.nearest_within_m)
+
     progress.start(f"{STEP} ({plan.unit})", sum(block.size for block in plan.blocks))
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.resolve().parent) as folder:
         outcomes, parts = [], []
         for number, block in enumerate(plan.blocks):
             parts.append(Path(folder) / f"{number}")
-            outcomes.append(locate_block(plan, number, order, finder, parts[-1]))
+            outcomes.append(locate_block(plan, number, order, find, parts[-1]))
             progress.advance(block.size)
         return join_outcomes(order, outcomes, parts, Path(folder) / f"out{out_suffix(out)}")
 
@@ -158,20 +169,25 @@ def locate_block(plan: BlockPlan, number: int, order: LocateOrder, find: Finder,
     table = read_block(plan, number)
     lon, lat, faults = _positions(table, declare_datum(order.datum, table.crs, table.name), order.mapping)
     good = np.flatnonzero(np.isfinite(lon))
-    codes = find(lon[good], lat[good])
+    places = find(lon[good], lat[good])
+    codes = {COMMUNITY: places.community, **places.grids}
     rows = table.rows
     if "geometry" in rows.column_names:
         rows = rows.drop_columns(["geometry"])
     anywhere = np.zeros(len(lon), dtype=bool)
     located = {}
-    for key in LAYERS:
+    for key, of_good in codes.items():
         column = np.full(len(lon), None, dtype=object)
-        column[good] = codes[key]
-        rows = _with_column(rows, f"{key}_code" if key == COMMUNITY else f"{key}_grid", column)
+        column[good] = of_good
+        rows = _with_column(rows, f"{key}_code" if key == COMMUNITY else f"{key}_grid", pa.array(column, pa.string()))
         if key in NETWORKS:
-            found = column != None  # noqa: E711 - elementwise on an object array
-            located[key] = int(found.sum())
-            anywhere |= found
+            has_grid = column != None  # noqa: E711 - elementwise on an object array
+            located[key] = int(has_grid.sum())
+            anywhere |= has_grid
+    outside_m = np.full(len(lon), np.nan)
+    # fmax: NaN only where there is no grid in any network
+    outside_m[good] = np.round(np.fmax.reduce([places.distance_m[network] for network in NETWORKS]), 3)
+    rows = _with_column(rows, OUTSIDE, pa.array(outside_m, pa.float64(), from_pandas=True))
     write_block(rows, lon, lat, target, out_suffix(order.out))
     unlocated = int((~anywhere[good]).sum())
     return BlockOutcome(
@@ -179,8 +195,7 @@ def locate_block(plan: BlockPlan, number: int, order: LocateOrder, find: Finder,
     )
 
 
-def _with_column(rows: pa.Table, name: str, values: NDArray[np.object_]) -> pa.Table:
-    column = pa.array(values, pa.string(), from_pandas=True)
+def _with_column(rows: pa.Table, name: str, column: pa.Array) -> pa.Table:
     if name in rows.column_names:
         return rows.set_column(rows.column_names.index(name), name, column)
     return rows.append_column(name, column)

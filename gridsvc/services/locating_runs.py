@@ -15,27 +15,27 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
-
-import pyarrow.feather as feather
 
 from gridsvc.errors import ConflictError, ImportRefusedError, NotFoundError, RowError
 from gridsvc.formats.located_rows import out_suffix
 from gridsvc.formats.row_blocks import BlockPlan
-from gridsvc.services.grid_layers import LayerIndex, read_layers
+from gridsvc.services.grid_lookup import place_index, places_in
 from gridsvc.services.locating_files import (
     BlockOutcome,
+    Finder,
     LocatedFile,
     LocateOrder,
     join_outcomes,
     locate_block,
 )
+from gridsvc.services.place_index import PlaceIndex
 from gridsvc.store.unit_of_work import UnitOfWork
 
 _ENDS_BYTES = 1 << 20
-_GRIDS = "grids.arrow"
+_GRIDS = "all.grids"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +110,15 @@ def keep_grids(uow: UnitOfWork, run: LocatingRun) -> None:
     target = run.folder / _GRIDS
     if target.is_file():
         return
-    feather.write_feather(read_layers(uow, run.order.at), _beside(target), compression="lz4")
-    _beside(target).replace(target)
+    index = place_index(uow, run.order.at)
+    assert index is not None  # it is built where none is held
+    index.save(target)
 
 
 def locate_task(task: BlockTask) -> int:
     """Locate one block of a run and put its record into the folder; return its number. What a helper or Dask worker runs."""
     rows = _rows(task.folder, task.number)
-    outcome = locate_block(task.plan, task.number, task.order, _finder(task.folder), _beside(rows))
+    outcome = locate_block(task.plan, task.number, task.order, _finder(task), _beside(rows))
     _beside(rows).replace(rows)
     _put(_record(task.folder, task.number), asdict(outcome))
     return task.number
@@ -160,6 +161,7 @@ def _asked(order: LocateOrder, plan: BlockPlan) -> dict[str, Any]:
         "partial": order.partial,
         "encoding": order.encoding,
         "layer": order.layer,
+        "nearest_within_m": order.nearest_within_m,
     }
 
 
@@ -220,10 +222,11 @@ def _outcome(path: Path) -> BlockOutcome:
 
 
 @lru_cache(maxsize=1)
-def _index_of(folder: Path, _written: int) -> LayerIndex:
-    return LayerIndex(feather.read_table(folder / _GRIDS))
+def _index_of(folder: Path, _written: int) -> PlaceIndex:
+    return PlaceIndex.load(folder / _GRIDS)
 
 
-def _finder(folder: Path) -> LayerIndex:
-    """Return the index of a run, built once in a process."""
-    return _index_of(folder, (folder / _GRIDS).stat().st_mtime_ns)
+def _finder(task: BlockTask) -> Finder:
+    """Return what finds places in the index of a run, whose file all processes share."""
+    index = _index_of(task.folder, (task.folder / _GRIDS).stat().st_mtime_ns)
+    return partial(places_in, index, nearest_within_m=task.order.nearest_within_m)

@@ -138,11 +138,11 @@ class PlaceIndex:
         """
         rows = self.rows(lon, lat, layers)
         distance_m = {layer: np.where(rows[layer] >= 0, 0.0, np.nan) for layer in layers if layer in NETWORKS}
-        if within_m > 0:
-            for network in distance_m:
-                self._add_nearest(network, lon, lat, within_m, rows, distance_m[network])
+        lacking = [n for n in distance_m if within_m > 0 and len(self.layers[n]) and rows[n].min(initial=0) < 0]
+        for network in lacking:
+            self._add_nearest(network, lon, lat, within_m, rows, distance_m[network])
         codes = {layer: self.layers[layer].codes_of(found) for layer, found in rows.items()}
-        if within_m > 0:
+        if lacking:
             self._add_divisions(rows, distance_m, codes)
         return Found(codes, distance_m)
 
@@ -156,7 +156,7 @@ class PlaceIndex:
         distance_m: Floats,
     ) -> None:
         outside = np.flatnonzero(np.isnan(distance_m) & np.isfinite(lon) & np.isfinite(lat))
-        if not len(outside) or not len(self.layers[network]):
+        if not len(outside):
             return
         near, distances = self.layers[network].nearest(
             lon[outside],

@@ -103,7 +103,7 @@ def settle(uow: UnitOfWork, now: datetime, *, actor: str = "gridsvc settle") -> 
     done = []
     for redraw in wide.redraws.pending(now):
         try:
-            with UnitOfWork(wide.connection) as part:
+            with wide.save_point() as part:
                 done.append(_follow(part, redraw, now, actor, locate=True))
                 part.commit()
         except GridsvcError as refused:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
@@ -167,8 +168,10 @@ def _case_moves(uow: UnitOfWork, ground: RedrawGround, at: datetime) -> tuple[tu
         # a case on the border of its community belongs to the lower code of both sides
         around = beside[(beside["network"] == network) & (beside["valid_from"] <= at)]
         around = around[around["valid_to"].isna() | (around["valid_to"] > at)]
-        grids = pd.concat([ground.of(network)[1][["code", "geometry"]], around[["code", "geometry"]]])
+        drawn = ground.of(network)[1]
+        grids = pd.concat([drawn[["code", "geometry"]], around[["code", "geometry"]]])
         to_grid = GridIndex(grids["code"].tolist(), grids["geometry"].to_numpy()).locate(lon, lat)
+        _add_nearest(to_grid, drawn, cases, uow.nearest_within_m)
         from_grid = _or_none(cases[f"{network}_grid"])
         changes = from_grid != to_grid
         moved |= changes
@@ -177,6 +180,24 @@ def _case_moves(uow: UnitOfWork, ground: RedrawGround, at: datetime) -> tuple[tu
             left, entered = _or_none(pd.Series(pair, dtype=object))
             moves.append(CaseMove(network, left, entered, int(count)))
     return tuple(moves), int(moved.sum())
+
+
+def _add_nearest(
+    to_grid: NDArray[np.object_], drawn: gpd.GeoDataFrame, cases: gpd.GeoDataFrame, within_m: float
+) -> None:
+    """Give cases that no grid holds the nearest one drawn in their community, where it is near enough."""
+    outside = np.flatnonzero(to_grid == None)  # noqa: E711 - elementwise
+    if not len(outside) or within_m <= 0 or drawn.empty:
+        return
+    numbers = {code: number for number, code in enumerate(sorted(set(cases["community_code"])))}
+    group_of = np.array([numbers.get(code, -2) for code in drawn["community_code"]], dtype=np.int32)
+    groups = np.array([numbers[code] for code in cases["community_code"].iloc[outside]], dtype=np.int32)
+    index = GridIndex(drawn["code"].tolist(), drawn["geometry"].to_numpy())
+    # the index has its grids in the order of their codes
+    order = np.argsort(drawn["code"].to_numpy(object), kind="stable")
+    lon, lat = cases.geometry.x.to_numpy()[outside], cases.geometry.y.to_numpy()[outside]
+    rows, _ = index.nearest(lon, lat, within_m, groups=groups, group_of=group_of[order])
+    to_grid[outside] = index.codes_of(rows)
 
 
 def _or_none(codes: pd.Series) -> NDArray[np.object_]:

@@ -1,7 +1,8 @@
 """Reports follow a change of grids that reaches back to their time.
 
 The rule: a report has the grid of its own place and time. A redraw in force from an instant concerns the reports of that
-instant and later on the ground whose grid changed, and no others. Their cases go with them, unless a later redraw has
+instant and later on the ground whose grid changed, and those that no grid holds and that are near enough to that ground to be
+given a grid on it; no others. Their cases go with them, unless a later redraw has
 moved them on. Work is done in spans of time, each in a transaction of its own with the record of how far it came, so that it
 may be stopped at any point; what was done is not done again.
 """
@@ -19,10 +20,11 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from gridsvc.geo.changed_ground import is_on
+from gridsvc.geo.changed_ground import is_on, widened, with_uncovered
 from gridsvc.geo.location import GridIndex
 from gridsvc.geo.projections import area_m2
 from gridsvc.progress import SILENT, Progress
+from gridsvc.services.grid_lookup import find_places
 from gridsvc.services.locating import locate_reports
 from gridsvc.store.unit_of_work import UnitOfWork
 
@@ -118,6 +120,7 @@ def _blocks(uow: UnitOfWork, relocation_id: int, at_most: int) -> Iterator[tuple
     The caller may commit after each, or stop.
     """
     grids: gpd.GeoDataFrame | None = None
+    reach = shapely.MultiPolygon()
     read_at = -1
     span = _FIRST_SPAN
     while (work := uow.relocations.take(relocation_id)) is not None:
@@ -129,10 +132,13 @@ def _blocks(uow: UnitOfWork, relocation_id: int, at_most: int) -> Iterator[tuple
             return
         approval = uow.redraws.last_approval()
         if grids is None or approval != read_at:
-            grids, read_at = uow.relocations.grids_on(network, ground, work["since"]), approval
-        found, end = _span(uow, network, ground, begin, min(begin + span, horizon), at_most)
+            wide = widened(ground, uow.nearest_within_m)
+            grids, read_at = uow.relocations.grids_on(network, wide, work["since"]), approval
+            coverages = [held.geometry.to_numpy() for _, held in _epochs(grids, work["since"])]
+            reach = with_uncovered(ground, wide, coverages)
+        found, end = _span(uow, network, reach, begin, min(begin + span, horizon), at_most)
         span = max(end - begin, _INSTANT) * (2 if len(found) < at_most // 4 else 1)
-        moved, cases = _move(uow, network, ground, grids, found)
+        moved, cases = _move(uow, network, reach, grids, found)
         uow.relocations.advance(relocation_id, end, len(found), moved, cases)
         yield len(found), moved, cases, False
 
@@ -160,25 +166,44 @@ def _move(
     on = found[is_on(ground, found["lon"], found["lat"])]
     if on.empty:
         return 0, 0
-    codes = _codes(grids, on)
-    stored = np.array([code if isinstance(code, str) else None for code in on["grid"]], dtype=object)
-    changed = stored != codes
-    moved = on.loc[changed, ["district_code", "reported_at", "report_id"]].assign(**{f"{network}_grid": codes[changed]})
+    codes, communities = _codes(grids, on), _or_none(on["community_code"])
+    stored = [_or_none(on["grid"]), communities.copy()]
+    lost = np.flatnonzero(codes == None)  # noqa: E711 - elementwise
+    if len(lost) and uow.nearest_within_m > 0:
+        # whoever no grid holds is looked up as a report that is being taken in: the nearest, and whose it is
+        outside = on.iloc[lost]
+        places = find_places(uow.everywhere(), outside["lon"], outside["lat"], pd.DatetimeIndex(outside["reported_at"]))
+        codes[lost], communities[lost] = places.grids[network], places.community
+    changed = (stored[0] != codes) | (stored[1] != communities)
+    keys = on.loc[changed, ["district_code", "reported_at", "report_id"]]
+    moved = keys.assign(**{f"{network}_grid": codes[changed]}, community_code=communities[changed])
     return uow.relocations.move(network, moved)
+
+
+def _or_none(codes: pd.Series) -> NDArray[np.object_]:
+    return np.array([code if isinstance(code, str) else None for code in codes], dtype=object)
 
 
 def _codes(grids: gpd.GeoDataFrame, reports: pd.DataFrame) -> NDArray[np.object_]:
     """Return the grid of each report at its own time, None where there is none."""
     codes = np.full(len(reports), None, dtype=object)
-    changes = pd.DatetimeIndex(pd.concat([grids["valid_from"], grids["valid_to"].dropna()]).unique()).sort_values()
-    # [valid_from, valid_to): an instant of change already belongs to what comes after
-    epoch = changes.searchsorted(pd.DatetimeIndex(reports["reported_at"]), side="right")
+    times = pd.DatetimeIndex(reports["reported_at"])
     lon, lat = reports["lon"].to_numpy(float), reports["lat"].to_numpy(float)
-    for which in np.unique(epoch):
-        if which == 0:
-            continue
-        begin = changes[which - 1]
-        held = grids[(grids["valid_from"] <= begin) & (grids["valid_to"].isna() | (grids["valid_to"] > begin))]
-        here = np.flatnonzero(epoch == which)
-        codes[here] = GridIndex(held["code"], held.geometry.to_numpy()).locate(lon[here], lat[here])
+    for (begin, end), held in _epochs(grids, times.min()):
+        here = np.flatnonzero((times >= begin) & (times < end))
+        if len(here):
+            codes[here] = GridIndex(held["code"], held.geometry.to_numpy()).locate(lon[here], lat[here])
     return codes
+
+
+def _epochs(
+    grids: gpd.GeoDataFrame, since: datetime
+) -> list[tuple[tuple[pd.Timestamp, pd.Timestamp], gpd.GeoDataFrame]]:
+    """Return the spans ``[begin, end)`` from ``since`` on in which the grids are the same, each with the grids in force."""
+    changes = pd.DatetimeIndex(pd.concat([grids["valid_from"], grids["valid_to"].dropna()]).unique()).sort_values()
+    begins = [pd.Timestamp(since), *changes[changes > since]]
+    ends = [*begins[1:], pd.Timestamp.max.tz_localize("UTC")]
+    return [
+        ((begin, end), grids[(grids["valid_from"] <= begin) & (grids["valid_to"].isna() | (grids["valid_to"] > begin))])
+        for begin, end in zip(begins, ends, strict=True)
+    ]

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from gridsvc.errors import NotFoundError, RequestInvalidError
+from gridsvc.services.outside_grids import Outside, outside_distances
 from gridsvc.store.reports import Position
 from gridsvc.store.unit_of_work import UnitOfWork
 
@@ -39,14 +40,15 @@ class HeldReports:
     more: bool
 
 
-def receipt_of(stored: dict[str, Any]) -> dict[str, Any]:
-    """Return the receipt of a stored report: what the server holds of it and where it was put."""
+def receipt_of(stored: dict[str, Any], outside_m: Outside) -> dict[str, Any]:
+    """Return the receipt of a stored report: what the server holds of it, where it was put, and how far outside of its grids it lies."""
     return {
         "report_id": str(stored["report_id"]),
         "content_sha256": stored["content_sha256"],
         "occurred_at": stored["reported_at"],
         **{name: stored[name] for name in _KEPT},
         "grids": {name: stored[f"{name}_grid"] for name in NETWORKS},
+        "outside_m": outside_m,
     }
 
 
@@ -61,7 +63,8 @@ def get_report(uow: UnitOfWork, report_id: UUID) -> dict[str, Any]:
     stored = uow.reports.get(str(report_id))
     if stored is None:
         raise NotFoundError(f"There is no report {report_id}.", hint="Check the id and your scope.")
-    return _report_of(stored) | {"updates": uow.report_updates.of_report(str(report_id), _place_of(stored))}
+    (outside_m,) = outside_distances(uow, [stored])
+    return _report_of(stored, outside_m) | {"updates": uow.report_updates.of_report(str(report_id), _place_of(stored))}
 
 
 def list_reports(
@@ -82,7 +85,9 @@ def list_reports(
     rows = uow.reports.page(before=before, limit=limit + 1, unlocated=unlocated, **filters)
     last = rows[limit - 1] if len(rows) > limit else None
     following = None if last is None else f"{last['reported_at'].astimezone(UTC):{_CURSOR_INSTANT}}_{last['report_id']}"
-    return ReportPage([_report_of(row) for row in rows[:limit]], following)
+    shown = rows[:limit]
+    outside = outside_distances(uow, shown)
+    return ReportPage([_report_of(row, outside_m) for row, outside_m in zip(shown, outside, strict=True)], following)
 
 
 def held_reports(
@@ -163,9 +168,9 @@ def _uuid_text(text: str, field: str) -> str:
         ) from None
 
 
-def _report_of(stored: dict[str, Any]) -> dict[str, Any]:
+def _report_of(stored: dict[str, Any], outside_m: Outside) -> dict[str, Any]:
     posted = {name: stored[name] for name in (*_POSTED, "description", "source")}
-    return receipt_of(stored) | {"stage": stored["stage"]} | posted
+    return receipt_of(stored, outside_m) | {"stage": stored["stage"]} | posted
 
 
 def _place_of(stored: dict[str, Any]) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -27,6 +27,7 @@ from gridsvc.errors import (
 )
 from gridsvc.geo.datums import STORAGE_DECIMALS, check_lonlat, convert, parse_datum
 from gridsvc.services.intake_places import places_to_confirm
+from gridsvc.services.outside_grids import Outside, outside_distances
 from gridsvc.services.report_reading import NETWORKS, receipt_of
 from gridsvc.store.report_intake import Poster, Taken
 from gridsvc.store.unit_of_work import UnitOfWork
@@ -69,7 +70,7 @@ class NewReport:
     address: str | None = None
 
 
-_FIELDS = tuple(sorted(field.name for field in fields(NewReport)))
+_FIELDS = tuple(sorted(each.name for each in fields(NewReport)))
 # made once: making an encoder takes longer than encoding a report
 _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str).encode
 
@@ -169,6 +170,8 @@ class _Draft:
     receipt: dict[str, Any] | None = None
     created: bool = False
     refusal: GridsvcError | None = None
+    # how far outside of its grids it lies, by network; none while it has no place
+    outside_m: Outside = field(default_factory=lambda: dict.fromkeys(NETWORKS))
     # a refusal of a located draft is for its place, and may not hold when the grids have changed
     was_located: bool = False
 
@@ -253,6 +256,7 @@ def _locate(uow: UnitOfWork, drafts: Sequence[_Draft], received_at: datetime, *,
         draft.refusal = _place_refusal(draft, district, community, draft.poster.scope)
         draft.row |= {"district_code": district, "community_code": community, "located_at": received_at}
         draft.row |= {f"{network}_grid": places.grids[network][i] for network in NETWORKS}
+        draft.outside_m = places.outside_m(i)
     return places.version
 
 
@@ -307,7 +311,8 @@ def _first_receipt(draft: _Draft, became: Taken, received_at: datetime) -> dict[
             "edition": became.edition,
             "network": became.network,
             "case_code": became.case_code,
-        }
+        },
+        draft.outside_m,
     )
 
 
@@ -326,9 +331,10 @@ def _answer_known(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
 
 def _show_stored(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
     stored = uow.reports.get_many([draft.report_id for draft in drafts])
+    outside = dict(zip(stored, outside_distances(uow, list(stored.values())), strict=True))
     for draft in drafts:
         if draft.report_id in stored:
-            draft.receipt = receipt_of(stored[draft.report_id])
+            draft.receipt = receipt_of(stored[draft.report_id], outside[draft.report_id])
         else:
             draft.refusal = ConflictError(
                 f"Report {draft.report_id} belongs to another area.",

@@ -26,13 +26,15 @@ class CaseMoveRepository(Repository):
     def open_cases(self, communities: Iterable[str], opened_before: datetime) -> gpd.GeoDataFrame:
         """Return the cases of these communities that are not closed, voided or merged and were opened before an instant.
 
-        Columns district_code, opened_at, case_id, case_code, and the grid of each network (``urban_grid`` ...); geometry is the
+        Columns district_code, opened_at, case_id, case_code, community_code, and the grid of each network (``urban_grid`` ...); geometry is the
         position. Ordered by case_code. A case whose report has not been located yet has no community and is left out: it
         gets the grids in force when it is.
         """
         known = sorted(set(communities))
         grid_columns = [cases.c[f"{network}_grid"] for network in _NETWORKS]
-        keys = (cases.c.district_code, cases.c.opened_at, cases.c.case_id, cases.c.case_code)
+        keys = (
+            cases.c.district_code, cases.c.opened_at, cases.c.case_id, cases.c.case_code, cases.c.community_code,
+        )  # fmt: skip
         statement = (
             select(*keys, *grid_columns, wkb(cases.c.geom))
             .where(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 import geopandas as gpd
+import shapely
 from sqlalchemy import BigInteger, Boolean, String, column, func, or_, select, text
 
 from gridsvc.errors import ConflictError, PartitionError
@@ -149,6 +151,28 @@ class GridRepository(Repository):
         bound = {"lon": [float(x) for x in lon], "lat": [float(y) for y in lat], "network": network, "at": at}
         codes = self.connection.scalars(text(sql_text("locate_many")), bound).all()
         return [code if code and code.startswith(self.scope) else None for code in codes]
+
+    def not_holding(
+        self, named: Sequence[tuple[Any, str, str, datetime, float, float]]
+    ) -> builtins.list[tuple[int, shapely.Geometry | None]]:
+        """Return which of some points lie outside of the grid named for them: (number in ``named``, shape of that grid).
+
+        Parameters
+        ----------
+        named
+            Anything of the caller's, network, code, instant, lon, lat (EPSG:4490).
+
+        Returns
+        -------
+        outside
+            By number. The shape is None where there is no such grid at that instant; whatever the scope.
+        """
+        _, *columns = (list(part) for part in zip(*named, strict=True))
+        bound = dict(zip(("network", "code", "at", "lon", "lat"), columns, strict=True))
+        rows = self.connection.execute(
+            text(sql_text("grids_not_holding")), bound | {"number": list(range(len(named)))}
+        ).all()
+        return [(row.number, None if row.shape is None else shapely.from_wkb(bytes(row.shape))) for row in rows]
 
     def put_in_force(
         self, frame: gpd.GeoDataFrame, *, network: str, communities: Iterable[str], at: datetime, redraw_id: str

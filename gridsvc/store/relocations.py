@@ -20,7 +20,15 @@ from gridsvc.store.repository import Repository
 from gridsvc.store.sql_files import sql_text
 from gridsvc.store.tables import STORAGE_SRID, grids, redraws, relocations, reports
 
-_DISTRICT_DIGITS = 6
+_DISTRICT_DIGITS, _COMMUNITY_DIGITS = 6, 12
+# more than the greatest distance at which a grid may be given (1,000 m), up to 60 degrees north
+_BESIDE_DEG = 0.02
+_HAS_REPORTS = text(
+    "SELECT EXISTS (SELECT FROM reports WHERE reported_at >= :since AND located_at IS NOT NULL AND district_code = ANY(ARRAY("
+    " SELECT unnest(CAST(:own AS text[])) UNION"
+    " SELECT n.code FROM divisions AS d JOIN divisions AS n ON n.level = 'district' AND n.geom && ST_Expand(d.geom, :beside)"
+    " WHERE d.level = 'community' AND d.code = ANY(:communities))))"
+)
 _KEY = ("district_code", "reported_at", "report_id")
 
 
@@ -28,13 +36,13 @@ class RelocationRepository(Repository):
     """Relocations; the scope is that of the division the redraw is about."""
 
     def has_reports(self, communities: Iterable[str], since: datetime) -> bool:
-        """Answer whether reports of ``since`` or later were located in the districts of these communities; cheap."""
-        statement = text(
-            "SELECT EXISTS (SELECT FROM reports WHERE reported_at >= :since AND district_code = ANY(:districts)"
-            " AND located_at IS NOT NULL)"
-        )
-        districts = sorted({str(code)[:_DISTRICT_DIGITS] for code in communities})
-        return bool(self.connection.scalar(statement, {"since": since, "districts": districts}))
+        """Answer whether reports of ``since`` or later were located in the districts of these communities, or in those beside them; cheap.
+
+        A report that no grid holds may have its grid from across the border of its district.
+        """
+        known = sorted({str(code)[:_COMMUNITY_DIGITS] for code in communities})
+        bound = {"since": since, "communities": known, "own": sorted({code[:_DISTRICT_DIGITS] for code in known})}
+        return bool(self.connection.scalar(_HAS_REPORTS, bound | {"beside": _BESIDE_DEG}))
 
     def add(self, redraw_id: str, network: str, since: datetime, ground: shapely.MultiPolygon) -> None:
         """Note that the reports on a ground (EPSG:4490) made at ``since`` or later are to be located again."""
@@ -91,7 +99,7 @@ class RelocationRepository(Repository):
     ) -> pd.DataFrame:
         """Return located reports in the boxes of the parts of a ground in ``[since, until)``, at most so many (None: all), by time and id.
 
-        Columns district_code, reported_at, report_id, lon, lat (EPSG:4490), grid (in ``network``, as stored).
+        Columns district_code, reported_at, report_id, lon, lat (EPSG:4490), grid (in ``network``, as stored), community_code.
         """
         boxes = shapely.bounds(shapely.get_parts(ground)).T.tolist()
         bound = dict(zip(("min_x", "min_y", "max_x", "max_y"), boxes, strict=True))
@@ -102,6 +110,7 @@ class RelocationRepository(Repository):
             column("lon", Float),
             column("lat", Float),
             column("grid", String),
+            column("community_code", String),
         )
         bound |= {"since": since, "until": until, "at_most": at_most}
         found = statement.bindparams(**bound).subquery()
@@ -125,12 +134,12 @@ class RelocationRepository(Repository):
         Parameters
         ----------
         frame
-            district_code, reported_at, report_id, and the new grid as ``urban_grid`` (or that of the network).
+            district_code, reported_at, report_id, community_code, and the new grid as ``urban_grid`` (or that of the network).
         """
         if frame.empty:
             return 0, 0
         grid = f"{network}_grid"
-        with staged(self.connection, reports, frame, columns=[*_KEY, grid]) as stage:
+        with staged(self.connection, reports, frame, columns=[*_KEY, "community_code", grid]) as stage:
             moved = [
                 self.connection.execute(text(sql.replace("{stage}", stage).replace("{grid}", grid))).rowcount
                 for sql in (_MOVE_CASES, _MOVE_REPORTS)
@@ -156,13 +165,13 @@ class RelocationRepository(Repository):
 
 
 _MOVE_CASES = (
-    "UPDATE cases AS c SET {grid} = s.{grid} FROM {stage} AS s JOIN reports AS r"
+    "UPDATE cases AS c SET {grid} = s.{grid}, community_code = s.community_code FROM {stage} AS s JOIN reports AS r"
     " ON r.district_code = s.district_code AND r.reported_at = s.reported_at AND r.report_id = s.report_id"
     " WHERE c.district_code = s.district_code AND c.opened_at = s.reported_at AND c.report_id = s.report_id"
     " AND c.{grid} IS NOT DISTINCT FROM r.{grid}"
 )
 _MOVE_REPORTS = (
-    "UPDATE reports AS r SET {grid} = s.{grid}, located_at = now() FROM {stage} AS s"
+    "UPDATE reports AS r SET {grid} = s.{grid}, community_code = s.community_code, located_at = now() FROM {stage} AS s"
     " WHERE r.district_code = s.district_code AND r.reported_at = s.reported_at AND r.report_id = s.report_id"
 )
 

@@ -54,6 +54,9 @@ class UnitOfWork:
         Division-code prefix every read and write is cut to; "" is everything.
     cache_dir
         Folder for what can be computed again and is shared by processes; None for none.
+    nearest_within_m
+        How far outside of all grids a position may lie and still be given the nearest one (`services.grid_lookup`): one rule
+        for all that is located in it. Unit: m.
 
     Examples
     --------
@@ -62,11 +65,19 @@ class UnitOfWork:
     ...     uow.commit()
     """
 
-    def __init__(self, database: Engine | Connection, scope: str = "", *, cache_dir: Path | None = None) -> None:
+    def __init__(
+        self,
+        database: Engine | Connection,
+        scope: str = "",
+        *,
+        cache_dir: Path | None = None,
+        nearest_within_m: float = 0.0,
+    ) -> None:
         self._database = database
         self._transaction: RootTransaction | NestedTransaction | None = None
         self.scope = scope
         self.cache_dir = cache_dir
+        self.nearest_within_m = nearest_within_m
 
     def __enter__(self) -> Self:
         self.connection = self._database.connect() if isinstance(self._database, Engine) else self._database
@@ -104,9 +115,13 @@ class UnitOfWork:
         For consequences that do not stop at a border: neighbours share vertices, and workers of the next community step in.
         What was asked for has been checked against the scope before. Committing stays with the original.
         """
-        wide = UnitOfWork(self._database, cache_dir=self.cache_dir)
+        wide = UnitOfWork(self._database, cache_dir=self.cache_dir, nearest_within_m=self.nearest_within_m)
         wide.connection = self.connection
         return wide
+
+    def save_point(self) -> UnitOfWork:
+        """Return a unit of work, to be entered with ``with``, in a save point of this transaction: what it does stands or falls alone."""
+        return UnitOfWork(self.connection, self.scope, cache_dir=self.cache_dir, nearest_within_m=self.nearest_within_m)
 
     def within(self, scope: str) -> UnitOfWork:
         """Return this same transaction cut to ``scope``, for work on behalf of several callers. Committing stays with the original."""

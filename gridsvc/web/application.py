@@ -99,7 +99,6 @@ def create_app(app_services: AppServices, settings: Settings, rate_limit: RateLi
         GRIDSVC_ANONYMOUS=settings.anonymous,
         GRIDSVC_TIMEZONE=settings.timezone,
         GRIDSVC_PHOTO_RULES=photo_rules(settings),
-        GRIDSVC_NEAREST_GRID_M=settings.nearest_grid_m,
         GRIDSVC_AUTO_ROUTE_ODDS=settings.auto_route_odds,
     )
     if isinstance(app.json, DefaultJSONProvider):

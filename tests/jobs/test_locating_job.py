@@ -20,6 +20,7 @@ from factories.stored_town import COMMUNITIES, DISTRICT, LATER, SIDE, SOUTH, STA
 from gridsvc.bootstrap import App
 from gridsvc.errors import ConflictError, FileUnreadableError, GridsvcError, ImportRefusedError, NotFoundError
 from gridsvc.jobs.locating_job import run_locating
+from gridsvc.services.grid_lookup import find_places
 from gridsvc.services.locating_files import LocateOrder, locate_file
 from gridsvc.settings import read_settings
 from gridsvc.store.engine import make_engine
@@ -103,7 +104,15 @@ def test_every_row_comes_back_in_order_with_its_grid(app, tmp_path):
     pd.testing.assert_frame_equal(pd.DataFrame(read[list(frame.columns)]), frame, check_dtype=False)
     with app.unit_of_work() as uow:
         by_sql = uow.grids.locate_many_sql(frame["lon"], frame["lat"], "social", START)
-    assert [code if isinstance(code, str) else None for code in read["social_grid"]] == by_sql
+        places = find_places(uow, frame["lon"], frame["lat"], START)
+    assert [code if isinstance(code, str) else None for code in read["social_grid"]] == places.grids["social"].tolist()
+    held = np.array([code is not None for code in by_sql])
+    assert read["social_grid"][held].tolist() == [code for code in by_sql if code is not None]
+    assert (read["outside_m"][held] == 0.0).all()
+    # just beside the town: the nearest grid, with its distance
+    beside = read["outside_m"][~held].dropna()
+    assert beside.between(0.001, app.settings.nearest_grid_m).all() and len(beside)
+    assert read["social_grid"][beside.index].notna().all()
     assert read["urban_grid"].isna().all()
     assert shapely.get_x(read.geometry).tolist() == frame["lon"].tolist()
 
@@ -288,7 +297,7 @@ def test_a_record_says_what_a_block_came_to(app, tmp_path, monkeypatch):
 
     record = json.loads((tmp_path / "out.csv.blocks" / "000000.json").read_text(encoding="utf-8"))
 
-    assert record["rows"] == BLOCK and record["columns"][-1] == "unified_grid"
+    assert record["rows"] == BLOCK and record["columns"][-2:] == ["unified_grid", "outside_m"]
     assert COMMUNITIES[0] in (tmp_path / "out.csv.blocks" / "000000.rows").read_text(encoding="utf-8")
 
 

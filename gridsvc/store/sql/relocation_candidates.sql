@@ -1,7 +1,8 @@
 -- Reports in the boxes of a ground, in a span of time: by the spatial index of each month. Those that were never located
 -- are left out: they get the grids in force when they are.
 SELECT DISTINCT ON (r.reported_at, r.report_id)
-    r.district_code, r.reported_at, r.report_id, ST_X(r.geom) AS lon, ST_Y(r.geom) AS lat, r.{grid} AS grid
+    r.district_code, r.reported_at, r.report_id, ST_X(r.geom) AS lon, ST_Y(r.geom) AS lat, r.{grid} AS grid,
+    r.community_code
 FROM unnest(
     CAST(:min_x AS double precision[]), CAST(:min_y AS double precision[]),
     CAST(:max_x AS double precision[]), CAST(:max_y AS double precision[])

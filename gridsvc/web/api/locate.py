@@ -121,7 +121,6 @@ def locate_one(query: LocateQuery) -> Response:
             query.datum,
             at=query.at or now(),
             accuracy_m=query.accuracy_m,
-            nearest_within_m=current_app.config["GRIDSVC_NEAREST_GRID_M"],
             auto_route_odds=current_app.config["GRIDSVC_AUTO_ROUTE_ODDS"],
         ),
         caller().scope,
@@ -146,14 +145,7 @@ def locate_many(body: LocateBody) -> Response:
     with open_uow() as uow:
         for wanted in body.networks or ():
             browsing.check_network(uow, wanted)
-        found = locating.locate_positions(
-            uow,
-            body.lon,
-            body.lat,
-            body.datum,
-            at=body.at or now(),
-            nearest_within_m=current_app.config["GRIDSVC_NEAREST_GRID_M"],
-        )
+        found = locating.locate_positions(uow, body.lon, body.lat, body.datum, at=body.at or now())
     networks = body.networks or list(found.grids)
     outside = {name: np.round(found.distance_m[name], 3).tolist() for name in networks}
     return json_answer(

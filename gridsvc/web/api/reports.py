@@ -118,7 +118,10 @@ class Receipt(BaseModel):
     district_code: str | None
     community_code: str | None
     grids: dict[str, str | None] = Field(
-        description="Grid code by network; null where none was in force there and then."
+        description="Grid code by network; the nearest one where none holds the position, null where none is near enough."
+    )
+    outside_m: dict[str, float | None] = Field(
+        description="By network: 0 where the grid holds the position, else how far outside of it that is; null without a grid."
     )
 
 
