@@ -61,23 +61,31 @@ def announce_redraw(uow: UnitOfWork, redraw_id: str) -> None:
 
 
 def announce_photo(uow: UnitOfWork, report_id: str, photo: Mapping[str, Any]) -> None:
-    """Tell that a photo belongs to its report; nothing while the report has not come."""
+    """Tell that a photo that was just stored belongs to its report; while that has not come, the report's intake will tell."""
     payload = {"sha256": bytes(photo["sha256"]).hex(), "width": photo["width"], "height": photo["height"]}
     _announce_of_report(uow, "photo.joined", report_id, payload)
 
 
 def announce_update(uow: UnitOfWork, report_id: str, update_id: str, occurred_at: datetime) -> None:
-    """Tell that more was told of a report; nothing while the report has not come."""
+    """Tell that more was told of a report and just stored; while that has not come, the report's intake will tell."""
     payload = {"update_id": update_id, "occurred_at": occurred_at.astimezone(UTC).isoformat()}
     _announce_of_report(uow, "report.updated", report_id, payload)
 
 
 def _announce_of_report(uow: UnitOfWork, kind: str, report_id: str, payload: Mapping[str, Any]) -> None:
-    report = uow.reports.get(report_id)
-    # one that waits for the place of its address is nowhere yet
-    code = None if report is None else report["community_code"] or report["district_code"]
+    """Tell of what this transaction has stored of a report, unless whoever brings the report will."""
+    code = _place_of(uow, report_id)
+    if code is None:
+        uow.intake.hold(report_id)
+        code = _place_of(uow, report_id)
     if code is not None:
         uow.events.add(kind, code, report_id, payload)
+
+
+def _place_of(uow: UnitOfWork, report_id: str) -> str | None:
+    """Return where a report is; None while it has not come, and while it waits for the place of its address."""
+    report = uow.reports.get(report_id)
+    return None if report is None else report["community_code"] or report["district_code"]
 
 
 class EventHub:

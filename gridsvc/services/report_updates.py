@@ -58,7 +58,7 @@ def submit_update(
         raise ForbiddenError(f"Report {report_id} is outside your area.", report_id=report_id)
     row = asdict(update) | {"posted_by": poster.login, "content_sha256": sha256, "received_at": received_at}
     created = uow.report_updates.add(row | {"update_id": str(update.update_id), "report_id": report_id})
-    if created and is_there:
+    if created:
         announce_update(uow, report_id, str(update.update_id), update.occurred_at)
     uow.commit()
     if not created:

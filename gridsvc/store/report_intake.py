@@ -21,6 +21,9 @@ COLUMNS = (
     "community_code", "urban_grid", "social_grid", "security_grid", "unified_grid", "located_at", "content_sha256",
 )  # fmt: skip
 _COLUMNS = frozenset(COLUMNS)
+# the lock of the classes of reports, see sql/take_reports.sql
+_CLASS_LOCK = 4_490_203
+_HOLD = text("SELECT pg_advisory_xact_lock(:key, hashtext(:id) & 63)")
 _TAKE = (
     "SELECT outcome, used_edition, category_network, case_code FROM gridsvc_take_reports("
     "CAST(%s AS json), CAST(%s AS json), CAST(%s AS timestamptz), CAST(%s AS uuid))"
@@ -106,6 +109,14 @@ class ReportIntake(Repository):
         if self.scope and row.get("lon") is not None:
             self.refuse_outside([row.get("community_code") or row["district_code"]])
         return {"place": place, "poster": poster, "description": "", "source": "field_app", **row}
+
+    def hold(self, report_id: str) -> None:
+        """Wait for those who are storing this report, and keep others from it until the end of the transaction.
+
+        For what belongs to a report and finds none: a report on its way in cannot be seen yet, nor does it see what is not
+        committed. After this it is there, or whoever brings it sees all that this transaction does. Some other reports are held, too.
+        """
+        self.connection.execute(_HOLD, {"key": _CLASS_LOCK, "id": report_id})
 
     def received(self, report_ids: Sequence[str]) -> dict[str, bytes]:
         """Return the content hash of each of these ids that has a receipt."""

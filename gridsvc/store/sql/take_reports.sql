@@ -18,15 +18,26 @@ AS $$
 #variable_conflict use_column
 DECLARE
     default_edition CONSTANT text := (SELECT edition FROM category_editions WHERE is_default ORDER BY edition LIMIT 1);
-    missing record;
+    classes integer[];
+    months timestamp[];
+    class integer;
+    month timestamp;
 BEGIN
     taken_at := coalesce(taken_at, now());
-    FOR missing IN
-        SELECT DISTINCT date_trunc('month', i.reported_at AT TIME ZONE 'UTC') AS month
-        FROM json_to_recordset(items) AS i (reported_at timestamptz)
-    LOOP
-        IF to_regclass('cases' || to_char(missing.month, '"_y"YYYY"m"MM')) IS NULL THEN
-            PERFORM gridsvc_ensure_months(missing.month AT TIME ZONE 'UTC', missing.month AT TIME ZONE 'UTC');
+    SELECT
+        array_agg(DISTINCT hashtext(i.report_id) & 63 ORDER BY hashtext(i.report_id) & 63),
+        array_agg(DISTINCT date_trunc('month', i.reported_at AT TIME ZONE 'UTC'))
+    INTO classes, months
+    FROM json_to_recordset(items) AS i (report_id text, reported_at timestamptz);
+    -- a photo or an update that finds no report waits for who may be storing it, and is seen by who comes later (store/report_intake.py);
+    -- in 64 classes, since a lock for each report of large batches would fill the server's table of locks. First of all, while
+    -- nothing else is held
+    FOREACH class IN ARRAY coalesce(classes, '{}') LOOP
+        PERFORM pg_advisory_xact_lock_shared(4490203, class);
+    END LOOP;
+    FOREACH month IN ARRAY coalesce(months, '{}') LOOP
+        IF to_regclass('cases' || to_char(month, '"_y"YYYY"m"MM')) IS NULL THEN
+            PERFORM gridsvc_ensure_months(month AT TIME ZONE 'UTC', month AT TIME ZONE 'UTC');
         END IF;
     END LOOP;
 
