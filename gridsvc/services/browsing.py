@@ -144,9 +144,18 @@ def overview(
     return Listings(uow.connection, uow.scope).overview(code, at=at, digits=digits, since=since)
 
 
-def has_reports(uow: UnitOfWork, *, since: datetime, until: datetime) -> bool:
-    """Return whether any report in scope was made in ``[since, until)``."""
-    return not uow.reports.list(since=since, until=until, limit=1).empty
+@dataclass(frozen=True, slots=True)
+class RecentReports:
+    """Whether a period holds as many reports as make it worth showing, or all there are; and when the newest was made (None: none ever)."""
+
+    are_enough: bool
+    newest_at: datetime | None
+
+
+def recent_reports(uow: UnitOfWork, *, since: datetime, until: datetime, enough: int) -> RecentReports:
+    """Return what reports in scope there are of ``[since, until)``: whether at least ``enough``, or no older ones."""
+    newest = uow.reports.newest_instants(until, enough)
+    return RecentReports(bool(newest) and newest[-1] >= since, newest[0] if newest else None)
 
 
 def extent(uow: UnitOfWork, *, at: datetime) -> dict[str, Any] | None:

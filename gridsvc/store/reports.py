@@ -24,7 +24,7 @@ from gridsvc.store.frames import in_force, plain_columns, read_frame, wkb
 from gridsvc.store.report_intake import Poster, ReportIntake
 from gridsvc.store.repository import Repository, like_pattern, narrower, refuse_repeats
 from gridsvc.store.sql_files import sql_text
-from gridsvc.store.tables import cases, grids, report_receipts, reports, unplaced_reports
+from gridsvc.store.tables import cases, divisions, grids, report_receipts, reports, unplaced_reports
 
 GRID_COLUMNS = ("urban_grid", "social_grid", "security_grid", "unified_grid")
 _DISTRICT_DIGITS = 6
@@ -313,6 +313,19 @@ class ReportRepository(Repository):
         if until is not None:
             statement = statement.where(reports.c.reported_at < until)
         return self.connection.scalar(statement) or 0
+
+    def newest_instants(self, until: datetime, limit: int) -> builtins.list[datetime]:
+        """Return when the newest reports before an instant were made, the newest first, at most ``limit``; by index, however many there are."""
+        held = select(divisions.c.code).where(divisions.c.level == "district").distinct().subquery()
+        latest = (
+            select(reports.c.reported_at)
+            .where(reports.c.district_code == held.c.code, reports.c.reported_at < until, self._under())
+            .order_by(reports.c.reported_at.desc())
+            .limit(limit)
+            .lateral()
+        )
+        statement = select(latest.c.reported_at).select_from(held.join(latest, true()))
+        return list(self.connection.scalars(statement.order_by(latest.c.reported_at.desc()).limit(limit)))
 
     def located_counts(self, prefix: str = "") -> dict[str, int]:
         """Return how many reports under ``prefix`` have a grid, by network."""

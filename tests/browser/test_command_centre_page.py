@@ -131,9 +131,16 @@ def test_a_window_of_time_cuts_the_reports_of_list_and_map(visit):
     page = visit.page
     assert page.locator(".windows [aria-pressed=true]").inner_text() == "全部"  # none in the last 30 days
     assert page.locator(".figure b").last.inner_text() == "40"
+    assert (
+        page.locator("#window-note").inner_text() == "近 30 天上报很少或没有，现显示全部；最近一件：2026年3月10日 10:00"
+    )
 
     page.click("[data-window=days7]")
     visit.wait("document.querySelector('.figure:last-child b').textContent === '0'")
+    assert page.locator("#window-note").inner_text() == "此时段内没有上报；最近一件：2026年3月10日 10:00"
+    page.click("[data-window=all]")
+    visit.wait("document.querySelector('.figure:last-child b').textContent === '40'")
+    assert page.locator("#window-note").inner_text() == ""
 
     assert visit.complaints == []
 

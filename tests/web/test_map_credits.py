@@ -5,8 +5,10 @@ from __future__ import annotations
 import html
 import json
 import re
+from datetime import timedelta
 
 import pytest
+from factories import served_town, stored_town
 from sqlalchemy import text
 
 pytestmark = pytest.mark.postgis
@@ -52,10 +54,40 @@ def test_openstreetmap_is_credited_when_streets_came_from_it(town_client, connec
 
 
 def test_reports_of_the_last_thirty_days_are_shown_first_when_there_are_any(town_client, still_clock):
-    from factories import served_town
-
-    assert settings_of(town_client)["reportWindow"] == "all"
+    none = settings_of(town_client)
+    assert (none["reportWindow"], none["newestReport"]) == ("all", None)
 
     body = served_town.report_body(occurred_at="2026-06-20T09:30:00+08:00")
     assert town_client.post("/api/v1/reports", json=body).status_code == 201
-    assert settings_of(town_client)["reportWindow"] == "days30"
+    one = settings_of(town_client)
+    assert (one["reportWindow"], one["newestReport"]) == ("days30", "2026-06-20T01:30:00Z")
+
+
+@pytest.mark.parametrize(("lately", "window"), [(0, "all"), (9, "all"), (10, "days30")])
+def test_few_reports_lately_do_not_hide_all_the_older_ones(town_client, open_uow, still_clock, lately, window):
+    days = [still_clock - timedelta(days=60)] * 20 + [still_clock - timedelta(days=1)] * lately
+    with open_uow() as uow:
+        uow.reports.add_frame(stored_town.report_frame(len(days), reported_at=days))
+        uow.commit()
+
+    shown = settings_of(town_client)
+
+    assert shown["reportWindow"] == window
+    assert shown["newestReport"] == ("2026-06-30T04:00:00Z" if lately else "2026-05-02T04:00:00Z")
+
+
+def test_the_newest_reports_are_those_of_ones_own_area_before_the_instant_shown(
+    town_client, token_of, open_uow, still_clock
+):
+    days = [still_clock - timedelta(days=n) for n in range(1, 5)]
+    with open_uow() as uow:
+        uow.reports.add_frame(stored_town.report_frame(4, reported_at=days))
+        uow.commit()
+    # the reports lie in the four communities in turn
+    headers = token_of(scope=stored_town.COMMUNITIES[2])
+
+    assert settings_of(town_client, headers=headers)["newestReport"] == "2026-06-28T04:00:00Z"
+    assert (
+        settings_of(town_client, query_string={"at": "2026-06-29T00:00:00Z"})["newestReport"] == "2026-06-28T04:00:00Z"
+    )
+    assert settings_of(town_client, headers=token_of(scope="110101", login="other"))["newestReport"] is None

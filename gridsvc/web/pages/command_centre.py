@@ -25,8 +25,8 @@ from gridsvc.web.pages.map_texts import map_texts
 from gridsvc.web.parameters import At
 from gridsvc.web.routing import read_query
 
-# the window of reports shown first, unless nothing was reported in it
-_RECENT = timedelta(days=30)
+# the window of reports shown first, unless it holds fewer and there are older ones
+_RECENT, _ENOUGH_REPORTS = timedelta(days=30), 10
 _FILES_NAMED = 3  # a longer list would hide the map; the rest is counted
 _FONT = "vendor/noto-sans-sc"
 
@@ -78,7 +78,7 @@ def show() -> Response:
         networks = browsing.list_networks(uow)
         circle_runs = browsing.list_circle_runs(uow)
         sources = read_sources(uow)
-        is_recent = browsing.has_reports(uow, since=at - _RECENT, until=at)
+        recent = browsing.recent_reports(uow, since=at - _RECENT, until=at, enough=_ENOUGH_REPORTS)
     local = at.astimezone(ZoneInfo(current_app.config["GRIDSVC_TIMEZONE"]))
     offset = local.strftime("%z")
     settings = {
@@ -93,7 +93,8 @@ def show() -> Response:
         "circleRuns": circle_runs,
         "standards": {key: {"name_zh": one.name_zh, "name_en": one.name_en} for key, one in circle_standards().items()},
         "attribution": attribution(sources),
-        "reportWindow": "days30" if is_recent else "all",
+        "reportWindow": "days30" if recent.are_enough else "all",
+        "newestReport": None if recent.newest_at is None else instant_text(recent.newest_at),
         "map": map_definition(),
         "fontFaces": font_faces(),
         "texts": map_texts(),

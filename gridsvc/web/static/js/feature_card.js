@@ -121,6 +121,7 @@ export class FeatureCard {
           {},
           this.network(grid.network), " ",
           element("button", { type: "button", class: "link", onclick: () => this.open(grid.network, grid.code) }, grid.code),
+          this.outside(grid.outside_m),
           element("br"),
           element("small", {}, grid.workers.map((worker) => worker.name).join("、") || this.texts.nobody),
         ),
@@ -154,11 +155,16 @@ export class FeatureCard {
             "div",
             { class: "row" },
             this.swatch(network),
-            element("span", {}, this.network(network), " ", element("button", { type: "button", class: "link", onclick: () => this.open(network, code) }, code)),
+            element("span", {}, this.network(network), " ", element("button", { type: "button", class: "link", onclick: () => this.open(network, code) }, code), this.outside(report.outside_m[network])),
           ),
         ),
       ),
     );
+  }
+
+  /** How far outside of the grid named a place is; nothing where the grid holds it. */
+  outside(metres) {
+    return metres > 0 ? element("small", {}, ` ${this.texts.outsideBy.replace("{metres}", metres < 10 ? metres.toFixed(1) : Math.round(metres))}`) : null;
   }
 
   /** Areas walked to, by minutes; `clear` takes them off the map. */

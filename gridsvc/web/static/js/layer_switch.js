@@ -2,7 +2,7 @@
 
 import { drawing, element } from "./elements.js";
 import { complianceColours, networkColours, pageLayers, POINT_ZOOM, walkColours } from "./map_style.js";
-import { WINDOWS } from "./report_density.js";
+import { WINDOWS, windowNote } from "./report_density.js";
 
 const KEY = "gridsvc-layers";
 const SHOWN_FIRST = new Set(["water", "residences", "streets", "grids_social", "communities", "street_offices", "districts", "reports"]);
@@ -76,16 +76,18 @@ function reportKey(settings, colours) {
 }
 
 function windowChoice(settings, choose) {
+  const note = element("p", { class: "about", id: "window-note", role: "status" }, windowNote(settings, settings.reportWindow, true));
   const buttons = WINDOWS.map(([name]) =>
     element("button", {
       type: "button", "data-window": name, "aria-pressed": String(name === settings.reportWindow),
       onclick: (event) => {
         for (const one of buttons) one.setAttribute("aria-pressed", String(one === event.currentTarget));
+        note.textContent = windowNote(settings, name, false);
         choose(name);
       },
     }, settings.texts[name]),
   );
-  return element("div", { class: "windows", role: "group", "aria-label": settings.texts.window }, buttons);
+  return [element("div", { class: "windows", role: "group", "aria-label": settings.texts.window }, buttons), note];
 }
 
 /** Say what the colours of the communities mean: classes of reports per 1,000 households that begin at `breaks`. */
@@ -127,7 +129,7 @@ export function showLayerSwitch(place, settings, shown, change, chooseWindow) {
     });
     const row = element("label", {}, box, sign(layer, colours), title);
     rows.set(layer, row);
-    const key = layer.compliance ? complianceScale() : layer.id === "reports" ? [windowChoice(settings, chooseWindow), element("div", { class: "scale", id: "density-key" }), reportKey(settings, colours)] : null;
+    const key = layer.compliance ? complianceScale() : layer.id === "reports" ? [...windowChoice(settings, chooseWindow), element("div", { class: "scale", id: "density-key" }), reportKey(settings, colours)] : null;
     return [row, key];
   };
   for (const group of settings.map.groups) {

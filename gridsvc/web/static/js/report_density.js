@@ -13,6 +13,17 @@ export function sinceOf(name, shownAt) {
   return hours === null ? null : new Date(new Date(shownAt).getTime() - hours * HOUR_MS).toISOString().replace(/\.\d+Z$/, "Z");
 }
 
+/** Return what is to be said of a window chosen: that it was widened, or that nothing was reported in it; "" for nothing. */
+export function windowNote(settings, name, isFirst) {
+  const { newestReport, shownAt, texts, language, timezone } = settings;
+  if (!newestReport) return "";
+  const since = sinceOf(name, shownAt);
+  const isEmpty = since !== null && new Date(newestReport) < new Date(since);
+  const text = isEmpty ? texts.noReports : isFirst && name === "all" ? texts.fewReports : "";
+  const date = new Date(newestReport).toLocaleString(language === "en" ? "en-GB" : "zh-CN", { timeZone: timezone, dateStyle: "long", timeStyle: "short" });
+  return text.replace("{date}", date);
+}
+
 const rounded = (value) => Number(value.toPrecision(2));
 
 /** Return up to four ascending class breaks that part the values evenly, each of two figures. */
