@@ -7,7 +7,7 @@ import shapely
 from shapely.geometry import LineString
 
 from gridsvc.circle.attachments import attach_points
-from gridsvc.circle.travel_times import nearest_times, node_distances
+from gridsvc.circle.travel_times import nearest_times
 from gridsvc.circle.walk_network import build_walk_network
 from tests.factories.street_towns import crooked_net, net_network
 
@@ -145,14 +145,3 @@ def test_no_origins_and_no_facilities_give_empty_answers():
 
     assert seconds(network, np.empty((0, 2)), [(0, 0)], [0]).shape == (0, 1)
     assert np.isinf(seconds(network, [(0, 0)], np.empty((0, 2)), [])).all()
-
-
-def test_node_distances_count_from_the_point_on_the_edge():
-    network = net_network(2, 1)
-
-    metres = node_distances(network, attach_points(network, [(30, 5)]), 150.0)
-
-    by_node = {tuple(xy): metre for xy, metre in zip(network.node_xy.tolist(), metres.tolist(), strict=True)}
-    assert by_node[(0.0, 0.0)] == pytest.approx(35)
-    assert by_node[(100.0, 0.0)] == pytest.approx(75)
-    assert np.isinf(by_node[(200.0, 0.0)])
