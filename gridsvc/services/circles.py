@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import geopandas as gpd
@@ -22,10 +22,10 @@ from shapely.geometry import MultiPolygon
 
 from gridsvc.circle.attachments import Attachments, attach_points
 from gridsvc.circle.coverage import CircleCoverage, CircleStandard, circle_coverage, find_standard, load_standards
-from gridsvc.circle.isochrones import isochrones
-from gridsvc.circle.travel_times import CIRCLE_LIMIT_S, PLANNING_SPEED_M_S, nearest_times
+from gridsvc.circle.isochrones import IsochroneWalk, isochrones_from
+from gridsvc.circle.travel_times import CIRCLE_LIMIT_S, PLANNING_SPEED_M_S, CompiledWalk, nearest_times
 from gridsvc.circle.walk_network import WalkNetwork
-from gridsvc.errors import NotFoundError, RequestInvalidError
+from gridsvc.errors import NotFoundError, OutsideCoverageError, RequestInvalidError
 from gridsvc.geo.datums import check_lonlat, convert, parse_datum
 from gridsvc.geo.projections import area_m2, to_storage
 from gridsvc.progress import SILENT, Progress
@@ -44,6 +44,7 @@ from gridsvc.store.unit_of_work import UnitOfWork
 
 DEFAULT_STANDARD = "gb50180-15"
 MINUTES = (5, 10, 15)
+MOST_MINUTES = 60.0
 
 __all__ = [
     "CircleResult",
@@ -367,15 +368,26 @@ def isochrone(
     NotFoundError
         When no walking network was built there.
     """
-    if not minutes or not all(0 < limit <= 60 for limit in minutes):
+    if not minutes or not all(0 < limit <= MOST_MINUTES for limit in minutes):
         raise RequestInvalidError(f"Minutes {list(minutes)} are not all within 0 to 60.", hint="Example: 5, 10, 15.")
     _check_speed(speed_m_s)
     check_lonlat(lon, lat)
     own_lon, own_lat = (float(value) for value in convert(lon, lat, parse_datum(datum), "cgcs2000"))
     compiled = network_at(uow, own_lon, own_lat, at)
-    x, y = metric_xy(np.array([shapely.Point(own_lon, own_lat)], dtype=object), compiled.epsg)[0]
-    areas = isochrones(compiled.network, (float(x), float(y)), minutes, speed_m_s=speed_m_s)
+    xy = metric_xy(np.array([shapely.Point(own_lon, own_lat)], dtype=object), compiled.epsg)
+    origin = attach_points(compiled.network, xy)
+    if not origin.is_attached[0]:
+        raise OutsideCoverageError(
+            f"No street lies near ({own_lon:.6f}, {own_lat:.6f}).", hint="Choose a point closer to a walkable street."
+        )
+    areas = isochrones_from(_isochrone_walk(compiled.network, speed_m_s), origin, minutes)
     return list(zip(minutes, _stored_areas(areas, compiled.epsg), strict=True))
+
+
+@lru_cache(maxsize=4)
+def _isochrone_walk(network: WalkNetwork, speed_m_s: float) -> IsochroneWalk:
+    """Return a network in memory made ready for one speed, once per process while it is among the last used."""
+    return IsochroneWalk(CompiledWalk(network, speed_m_s, MOST_MINUTES * 60.0))
 
 
 def _stored_areas(areas: Sequence[MultiPolygon], epsg: int) -> list[MultiPolygon]:

@@ -1,13 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import shapely
 from shapely.geometry import LineString, Point
 
 from gridsvc.circle.attachments import attach_points
-from gridsvc.circle.isochrones import isochrones, walk_field
-from gridsvc.circle.travel_times import nearest_times
+from gridsvc.circle.isochrones import IsochroneWalk, isochrones, isochrones_from
+from gridsvc.circle.travel_times import CompiledWalk, nearest_times
 from gridsvc.circle.walk_network import build_walk_network
-from gridsvc.errors import OutsideCoverageError
+from gridsvc.errors import OutsideCoverageError, RequestInvalidError
 from tests.factories.street_towns import crooked_net, net_network
 
 
@@ -62,14 +64,77 @@ def test_bridge_does_not_carry_the_walk_to_the_street_below():
 def test_cell_times_equal_the_travel_times_of_points():
     network = build_walk_network(crooked_net(8))
     origin = attach_points(network, [(312.0, 330.0)])
-    field = walk_field(network, origin, 990.0)
-    rows, columns = np.nonzero(field.metres < 900)
+    field = IsochroneWalk(CompiledWalk(network, 1.1)).field(origin, 900.0)
+    rows, columns = np.nonzero(field.seconds < 880)
     some = np.random.default_rng(0).choice(len(rows), 300, replace=False)
     cells = np.column_stack((field.x[columns[some]], field.y[rows[some]]))
 
-    seconds = nearest_times(network, attach_points(network, cells), origin, [0], 1, speed_m_s=1.0, limit_s=990)
+    seconds = nearest_times(network, attach_points(network, cells), origin, [0], 1)
 
-    assert np.abs(seconds[:, 0] - field.metres[rows[some], columns[some]]).max() < 1e-6
+    assert np.abs(seconds[:, 0] - field.seconds[rows[some], columns[some]]).max() < 1e-3
+
+
+def test_penalty_makes_the_area_smaller_and_lies_along_the_edge():
+    network = net_network(20, 1)
+    slow = replace(network, edge_penalty_s=np.full(len(network.edge_u), 100.0))
+
+    (plain,), (penalised,) = (isochrones(each, (1000.0, 0.0), [10], speed_m_s=1.0) for each in (network, slow))
+
+    assert plain.bounds[2] == pytest.approx(1600, abs=10)
+    assert penalised.bounds[2] == pytest.approx(1300, abs=10)
+
+
+def test_area_of_a_set_is_that_of_its_members():
+    network = net_network(30, 4)
+    places = np.array([(300.0, 0.0), (2700.0, 100.0)])
+
+    (both,) = isochrones(network, places, [5])
+    alone = [isochrones(network, place, [5])[0] for place in places]
+
+    assert both.symmetric_difference(shapely.union_all(alone)).area < 1e-6 * both.area
+
+
+def test_unattached_members_of_a_set_are_left_out():
+    network = net_network(10, 2)
+
+    (both,) = isochrones(network, [(500.0, 0.0), (90_000.0, 0.0)], [5])
+
+    assert both.equals(isochrones(network, (500.0, 0.0), [5])[0])
+
+
+def edge_times(network, xy, speed_m_s=1.1):
+    """Return points every 5 m along all streets and their walking seconds from a place."""
+    along = [line.interpolate(at) for line in network.edge_lines for at in np.arange(0.5, line.length, 5.0)]
+    points = shapely.get_coordinates(along)
+    times = nearest_times(network, attach_points(network, points), attach_points(network, [xy]), [0], 1)
+    return points, times[:, 0]
+
+
+@pytest.mark.parametrize("seed", [1, 5, 8])
+def test_area_agrees_with_edge_times_within_a_cell(seed):
+    network = build_walk_network(crooked_net(seed))
+    points, times = edge_times(network, (312.0, 330.0))
+
+    for area, limit in zip(isochrones(network, (312.0, 330.0), (2, 4, 6)), (120.0, 240.0, 360.0), strict=True):
+        inside = shapely.contains_xy(area, points)
+        reached = shapely.MultiPoint(points[times <= limit])
+        # no point of a street is covered unless it is reached in time, or a cell's diagonal from one that is
+        assert shapely.distance(shapely.points(points[inside]), reached).max() <= 14.2
+        assert times[inside].size
+        # and every point of a street reached a cell's walk before the limit is covered
+        assert inside[times <= limit - 14.2 / 1.1].mean() > 0.995
+
+
+def test_limit_beyond_the_walk_and_too_many_cells_are_refused():
+    network = net_network(4, 4)
+    origin = attach_points(network, [(0, 0)])
+    ready = IsochroneWalk(CompiledWalk(network))
+
+    with pytest.raises(RequestInvalidError, match="not within the walk's 900 s"):
+        isochrones_from(ready, origin, [16])
+    with pytest.raises(RequestInvalidError, match="more than 50,000,000"):
+        isochrones_from(ready, origin, [15], cell_m=0.05)
+    assert not isochrones_from(ready, origin, [15])[0].is_empty
 
 
 def test_two_runs_give_identical_bytes():
