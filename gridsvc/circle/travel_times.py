@@ -169,9 +169,9 @@ def nearest_facilities(
     def work(lanes: range) -> None:
         block = swept_block(hierarchy, targets, kind, lanes)
         read_block(block, len(lanes), lanes.start, doors, graph.limit_ticks, found.ticks, found.facility)
-        progress.advance(len(lanes))
 
     on_all_cores(work, kind_blocks(kinds))
+    progress.advance(kinds)
     meet_on_edges(doors, targets, kind, len(graph.edge_a), graph.limit_ticks, found.ticks, found.facility)
     return found
 
