@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gridsvc.circle.walk_network import WalkNetwork
+
 SPACING_M = 70.0
 DEAD_ENDS = 0.2  # dead ends among all nodes, about the share of walking networks of OpenStreetMap
 MISSING = 0.12  # streets left out of the lattice
@@ -51,3 +53,22 @@ def _ordered(xy: NDArray[np.float64], u: NDArray[np.int64], v: NDArray[np.int64]
     edges = np.lexsort((high, low))
     low, high, xy = low[edges], high[edges], xy[order]
     return StreetLattice(xy, low, high, np.hypot(*(xy[high] - xy[low]).T))
+
+
+def lattice_network(lattice: StreetLattice) -> WalkNetwork:
+    """Return the lattice as a walking network without penalties and gates."""
+    edges = len(lattice.edge_u)
+    vertex_xy = np.empty((2 * edges, 2))
+    vertex_xy[0::2], vertex_xy[1::2] = lattice.node_xy[lattice.edge_u], lattice.node_xy[lattice.edge_v]
+    no_gate = np.full(edges, -1, dtype=np.int32)
+    return WalkNetwork(
+        node_xy=lattice.node_xy,
+        edge_u=lattice.edge_u,
+        edge_v=lattice.edge_v,
+        edge_length_m=lattice.edge_length_m,
+        vertex_xy=vertex_xy,
+        edge_first_vertex=np.arange(0, 2 * edges + 1, 2),
+        edge_penalty_s=np.zeros(edges),
+        edge_gate=no_gate,
+        edge_closed_by=no_gate,
+    )

@@ -27,9 +27,10 @@ from gridsvc.circle.travel_times import CIRCLE_LIMIT_S, PLANNING_SPEED_M_S, Comp
 from gridsvc.circle.walk_network import Floats, Ints, Numbers, WalkNetwork
 from gridsvc.errors import OutsideCoverageError, RequestInvalidError
 
-CELL_M = 10.0
+CELL_M = 7.5  # our choice: agreement of 5-minute areas is 0.98, with 10 m cells 0.976
 SIDE_M = 100.0  # our choice: ground further than this from every street is not counted as walked to
 MOST_CELLS = 50_000_000  # of one field: half a gigabyte
+_NEAR_M = 25.0  # about half the cells of a city are this near to a street
 _GRID_M = 100.0  # cells of the grid that finds streets
 _STEP_S = 1e-6  # field values this close to a limit are moved off it, so that no contour passes exactly through a cell
 
@@ -170,21 +171,18 @@ class IsochroneWalk:
                 hint="Ask for fewer places at a time, or for larger cells.",
             )
         x, y = (np.arange(low[axis], high[axis] + 1) * cell_m for axis in (0, 1))
-        seconds = _spread(
-            self.streets,
-            walk.network.edge_length_m,
-            graph.edge_a,
-            graph.edge_b,
-            graph.edge_ticks,
-            graph.ticks_per_s,
-            walk.speed_m_s,
-            space.reach,
-            doors,
-            np.argsort(doors.edge, kind="stable"),
-            x,
-            y,
-            side_m,
+        reached = _Reached(
+            length_m=walk.network.edge_length_m,
+            a=graph.edge_a,
+            b=graph.edge_b,
+            ticks=graph.edge_ticks,
+            reach=space.reach,
+            doors=doors,
+            by_edge=np.argsort(doors.edge, kind="stable"),
+            ticks_per_s=graph.ticks_per_s,
+            speed_m_s=walk.speed_m_s,
         )
+        seconds = _spread(self.streets, reached, x, y, side_m)
         clear_reach(space, count)
         self._spaces.put(space)
         return WalkField(x, y, seconds)
@@ -219,24 +217,47 @@ def _reached_box(
     return box
 
 
+class _Canvas(NamedTuple):
+    """Cells to draw streets into: square of the distance to the nearest street so far, and seconds by it."""
+
+    x: Floats
+    y: Floats
+    nearest: Floats
+    seconds: Floats
+
+
+class _Reached(NamedTuple):
+    """What a search found, as streets need it: edges, ticks to the nodes, and the doors it began from, by edge."""
+
+    length_m: Floats
+    a: Numbers
+    b: Numbers
+    ticks: Ints
+    reach: Numbers
+    doors: Doors
+    by_edge: Ints
+    ticks_per_s: float
+    speed_m_s: float
+
+
 @njit(cache=True, nogil=True)
-def _spread(
-    streets: StreetGrid,
-    length_m: Floats,
-    edge_a: Numbers,
-    edge_b: Numbers,
-    edge_ticks: Ints,
-    ticks_per_s: float,
-    speed_m_s: float,
-    reach: Numbers,
-    doors: Doors,
-    by_edge: Ints,
-    x: Floats,
-    y: Floats,
-    side: float,
-) -> Floats:
-    """Fill each cell from the nearest street piece; see :meth:`IsochroneWalk.field`."""
-    nearest, seconds = np.full((len(y), len(x)), side * side), np.full((len(y), len(x)), np.inf)
+def _spread(streets: StreetGrid, reached: _Reached, x: Floats, y: Floats, side: float) -> Floats:
+    """Fill each cell from the nearest street piece; see :meth:`IsochroneWalk.field`.
+
+    First the cells close to each piece, then those that have no street so near: most have, and are passed over quickly.
+    """
+    canvas = _Canvas(x, y, np.full((len(y), len(x)), np.inf), np.full((len(y), len(x)), np.inf))
+    near = min(side, _NEAR_M)
+    _draw_all(streets, reached, canvas, near, -1.0)
+    if near < side:
+        _draw_all(streets, reached, canvas, side, near * near)
+    return canvas.seconds
+
+
+@njit(cache=True, nogil=True)
+def _draw_all(streets: StreetGrid, reached: _Reached, canvas: _Canvas, side: float, settled: float) -> None:
+    """Draw all pieces of the streets around into cells up to ``side`` away, but for cells whose ``nearest`` is ``settled`` or less."""
+    x, y = canvas.x, canvas.y
     west, south = (x[0] - side - streets.corner[0]) / _GRID_M, (y[0] - side - streets.corner[1]) / _GRID_M
     east, north = (x[-1] + side - streets.corner[0]) / _GRID_M, (y[-1] + side - streets.corner[1]) / _GRID_M
     column_0, column_1 = max(0, int(np.floor(west))), min(streets.columns - 1, int(np.floor(east)))
@@ -248,33 +269,8 @@ def _spread(
                 i = streets.piece[j]
                 first_column, _, first_row, _ = _cells_of(streets.ends, i, streets.corner)
                 # a piece of several cells is drawn once, from the first of them
-                if max(first_column, column_0) != column or max(first_row, row_0) != row:
-                    continue
-                edge = streets.edge[i]
-                from_a, from_b = (
-                    _end_seconds(reach[edge_a[edge]], ticks_per_s),
-                    _end_seconds(reach[edge_b[edge]], ticks_per_s),
-                )
-                own, owns = _doors_on(doors.edge, by_edge, edge)
-                per_m = edge_ticks[edge] / ticks_per_s / length_m[edge]
-                _draw(
-                    streets.ends[i],
-                    streets.offset_m[i],
-                    length_m[edge],
-                    per_m,
-                    speed_m_s,
-                    from_a,
-                    from_b,
-                    doors,
-                    by_edge[own:owns],
-                    ticks_per_s,
-                    x,
-                    y,
-                    side,
-                    nearest,
-                    seconds,
-                )
-    return seconds
+                if max(first_column, column_0) == column and max(first_row, row_0) == row:
+                    _draw(streets, i, reached, canvas, side, settled)
 
 
 @njit(cache=True, nogil=True)
@@ -283,64 +279,57 @@ def _end_seconds(ticks: int, ticks_per_s: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _doors_on(door_edge: Numbers, by_edge: Ints, edge: int) -> tuple[int, int]:
-    """Return the first and last + 1 place in ``by_edge`` of the doors of an edge."""
-    low, high = 0, len(by_edge)
+def _first_door_on(reached: _Reached, edge: int) -> int:
+    """Return the first place in ``by_edge`` of a door of an edge, or of a later edge."""
+    low, high = 0, len(reached.by_edge)
     while low < high:
         middle = (low + high) // 2
-        if door_edge[by_edge[middle]] < edge:
+        if reached.doors.edge[reached.by_edge[middle]] < edge:
             low = middle + 1
         else:
             high = middle
-    stop = low
-    while stop < len(by_edge) and door_edge[by_edge[stop]] == edge:
-        stop += 1
-    return low, stop
+    return low
 
 
 @njit(cache=True, nogil=True)
-def _draw(
-    ends: Floats,
-    offset: float,
-    length: float,
-    per_m: float,
-    speed: float,
-    from_a: float,
-    from_b: float,
-    doors: Doors,
-    own: Ints,
-    ticks_per_s: float,
-    x: Floats,
-    y: Floats,
-    side: float,
-    nearest: Floats,
-    seconds: Floats,
-) -> None:
+def _draw(streets: StreetGrid, i: int, reached: _Reached, canvas: _Canvas, side: float, settled: float) -> None:
     """Give one straight piece of street to the cells it is nearest to so far; of pieces equally near the quickest."""
-    cell = x[1] - x[0]
+    x, y, nearest, seconds, doors = canvas.x, canvas.y, canvas.nearest, canvas.seconds, reached.doors
+    edge, offset, ends = streets.edge[i], streets.offset_m[i], streets.ends[i]
+    length, from_a = reached.length_m[edge], _end_seconds(reached.reach[reached.a[edge]], reached.ticks_per_s)
+    from_b, per_m = (
+        _end_seconds(reached.reach[reached.b[edge]], reached.ticks_per_s),
+        reached.ticks[edge] / reached.ticks_per_s / length,
+    )
+    own = _first_door_on(reached, edge)
     ax, ay = ends[0], ends[1]
     dx, dy = ends[2] - ax, ends[3] - ay
     square = dx * dx + dy * dy
-    step = np.sqrt(square)
+    step, per_square = np.sqrt(square), 1.0 / square if square > 0.0 else 0.0
+    cell, side_square = x[1] - x[0], side * side
     column_0 = max(0, int(np.ceil((min(ax, ax + dx) - side - x[0]) / cell)))
     column_1 = min(len(x) - 1, int(np.floor((max(ax, ax + dx) + side - x[0]) / cell)))
     row_0 = max(0, int(np.ceil((min(ay, ay + dy) - side - y[0]) / cell)))
     row_1 = min(len(y) - 1, int(np.floor((max(ay, ay + dy) + side - y[0]) / cell)))
-    per_square = 1.0 / square if square > 0.0 else 0.0
     for row in range(row_0, row_1 + 1):
         for column in range(column_0, column_1 + 1):
+            if nearest[row, column] <= settled:
+                continue
             px, py = x[column] - ax, y[row] - ay
             along = min(1.0, max(0.0, (px * dx + py * dy) * per_square))
             qx, qy = px - along * dx, py - along * dy
             apart = qx * qx + qy * qy
-            if apart > nearest[row, column]:
+            if apart > side_square or apart > nearest[row, column]:
                 continue
             at = min(offset + along * step, length)
             walk = min(from_a + at * per_m, from_b + (length - at) * per_m)
-            for k in own:
-                ticks = doors.access[k] + abs(at * per_m * ticks_per_s - doors.along[k])
-                walk = min(walk, ticks / ticks_per_s)
-            walk += np.sqrt(apart) / speed
+            k = own
+            while k < len(reached.by_edge) and doors.edge[reached.by_edge[k]] == edge:
+                door = reached.by_edge[k]
+                ticks = doors.access[door] + abs(at * per_m * reached.ticks_per_s - doors.along[door])
+                walk = min(walk, ticks / reached.ticks_per_s)
+                k += 1
+            walk += np.sqrt(apart) / reached.speed_m_s
             if apart < nearest[row, column] or walk < seconds[row, column]:
                 nearest[row, column], seconds[row, column] = apart, walk
 
@@ -402,7 +391,8 @@ def isochrones_from(
 
     Notes
     -----
-    Source: time field on a 10 m raster, contoured; 0.98 agreement (intersection over union) with a finely sampled truth.
+    Source: time field on a raster, contoured; agreement (intersection over union) with a truth sampled
+    at 2 m is 0.984, 0.993 and 0.995 for 5, 10 and 15 minutes.
     """
     if not origins.is_attached.any():
         raise OutsideCoverageError("No street lies near.", hint="Choose a point closer to a walkable street.")

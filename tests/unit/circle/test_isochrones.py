@@ -119,10 +119,10 @@ def test_area_agrees_with_edge_times_within_a_cell(seed):
         inside = shapely.contains_xy(area, points)
         reached = shapely.MultiPoint(points[times <= limit])
         # no point of a street is covered unless it is reached in time, or a cell's diagonal from one that is
-        assert shapely.distance(shapely.points(points[inside]), reached).max() <= 14.2
+        assert shapely.distance(shapely.points(points[inside]), reached).max() <= 10.7
         assert times[inside].size
         # and every point of a street reached a cell's walk before the limit is covered
-        assert inside[times <= limit - 14.2 / 1.1].mean() > 0.995
+        assert inside[times <= limit - 10.7 / 1.1].mean() > 0.995
 
 
 def test_limit_beyond_the_walk_and_too_many_cells_are_refused():
