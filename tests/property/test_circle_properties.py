@@ -1,5 +1,6 @@
 """Properties of walking times and isochrones over random towns."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,8 +10,9 @@ from hypothesis import strategies as st
 
 from gridsvc.circle.attachments import attach_points
 from gridsvc.circle.isochrones import isochrones
-from gridsvc.circle.travel_times import nearest_times
-from gridsvc.circle.walk_network import add_edges, build_walk_network
+from gridsvc.circle.live_times import LiveTimes
+from gridsvc.circle.travel_times import CompiledWalk, facility_counts, nearest_facilities, nearest_times
+from gridsvc.circle.walk_network import add_edges, build_walk_network, with_gates
 from tests.factories.street_towns import crooked_net
 
 seeds = st.integers(0, 10_000)
@@ -97,3 +99,68 @@ def test_walk_is_never_shorter_than_the_straight_line(seed):
 
     straight = np.hypot(*(origins - facilities[0]).T)
     assert (walked[:, 0] >= straight - 1e-6).all()
+
+
+fewer = settings(max_examples=12, deadline=None)
+
+
+@fewer
+@given(seeds, st.lists(st.integers(0, 83), min_size=1, max_size=6))
+def test_closing_gates_never_decreases_any_time_and_opening_restores(seed, gated):
+    lines, origins, facilities, kinds = town(seed)
+    gate = np.where(np.isin(np.arange(len(lines)), gated), np.arange(len(lines)), -1)
+    network = build_walk_network(lines, gate=gate)
+    at, to = attach_points(network, origins), attach_points(network, facilities)
+    closed = with_gates(network, closed=gated)
+
+    before, after = nearest_times(network, at, to, kinds, 3), nearest_times(closed, at, to, kinds, 3)
+
+    assert no_later(before, after)
+    assert (nearest_times(with_gates(closed, opened=gated), at, to, kinds, 3) == before).all()
+
+
+@fewer
+@given(seeds)
+def test_two_runs_give_identical_bytes(seed):
+    lines, origins, facilities, kinds = town(seed)
+    answers = []
+    for _ in range(2):
+        walk = CompiledWalk(build_walk_network(lines))
+        at, to = attach_points(walk.network, origins), attach_points(walk.network, facilities)
+        found = nearest_facilities(walk, at, to, kinds, 3)
+        arrays = [
+            *walk.hierarchy.arrays().values(),
+            found.ticks,
+            found.facility,
+            facility_counts(walk, at, to, kinds, 3),
+        ]
+        answers.append([array.tobytes() for array in arrays])
+
+    assert answers[0] == answers[1]
+
+
+@fewer
+@given(seeds, st.lists(st.tuples(st.sampled_from("acm"), st.integers(0, 11), st.integers(0, 29)), max_size=5))
+def test_live_times_after_any_changes_equal_computing_anew(seed, changes):
+    lines, origins, places, kinds = town(seed)
+    walk = CompiledWalk(build_walk_network(lines), limit_s=400.0)
+    at, points, spare = (attach_points(walk.network, xy) for xy in (origins, places, origins[::-1]))
+    live = LiveTimes(walk, at, points, kinds, 3)
+    edge, sites = points.edge.copy(), places.copy()
+    for what, number, place in changes:
+        one = attach_points(walk.network, origins[::-1][[place]])
+        if what == "a":
+            live.add_facility(one, number % 3)
+            sites, edge = np.vstack((sites, origins[::-1][[place]])), np.append(edge, spare.edge[place])
+            kinds = np.append(kinds, number % 3)
+        elif what == "c":
+            live.close_facility(number)
+            edge[number] = -1
+        else:
+            live.move_facility(number, one)
+            sites[number], edge[number] = origins[::-1][place], spare.edge[place]
+
+    fresh = nearest_facilities(walk, at, replace(attach_points(walk.network, sites), edge=edge), kinds, 3)
+
+    assert (live.nearest.ticks == fresh.ticks).all()
+    assert (live.nearest.facility == fresh.facility).all()

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import networkx
@@ -6,9 +7,18 @@ import pytest
 import shapely
 from shapely.geometry import LineString
 
-from gridsvc.circle.attachments import attach_points
-from gridsvc.circle.travel_times import nearest_times
+from gridsvc.circle.attachments import Attachments, attach_points
+from gridsvc.circle.travel_times import (
+    CompiledWalk,
+    compile_walks,
+    facility_counts,
+    nearest_facilities,
+    nearest_times,
+    time_matrix,
+    walking_way,
+)
 from gridsvc.circle.walk_network import build_walk_network
+from gridsvc.errors import RequestInvalidError
 from tests.factories.street_towns import crooked_net, net_network
 
 
@@ -145,3 +155,190 @@ def test_no_origins_and_no_facilities_give_empty_answers():
 
     assert seconds(network, np.empty((0, 2)), [(0, 0)], [0]).shape == (0, 1)
     assert np.isinf(seconds(network, [(0, 0)], np.empty((0, 2)), [])).all()
+
+
+def one(attached, number):
+    names = ("edge", "access_m", "offset_m", "to_u_m", "to_v_m")
+    return Attachments(*(getattr(attached, name)[number : number + 1] for name in names))
+
+
+def crooked_town(seed, penalties=True):
+    """A town with penalties on its edges, 50 origins, 40 facilities of 4 kinds."""
+    rng = np.random.default_rng(seed)
+    network = build_walk_network(crooked_net(seed))
+    if penalties:
+        network = replace(network, edge_penalty_s=rng.choice([0.0, 0.0, 30.0], len(network.edge_u)))
+    origins, facilities = (attach_points(network, rng.uniform(0, 700, (count, 2))) for count in (50, 40))
+    return network, origins, facilities, rng.integers(0, 4, 40)
+
+
+def split_seconds(network, origins, facilities, speed_m_s=1.1):
+    """All times by networkx on the split graph of a network with penalties."""
+    graph = networkx.MultiGraph()
+    stops = {
+        edge: [(0.0, int(u)), (float(length), int(v))]
+        for edge, (u, v, length) in enumerate(zip(network.edge_u, network.edge_v, network.edge_length_m, strict=True))
+    }
+    for prefix, attached in (("o", origins), ("f", facilities)):
+        for i in np.flatnonzero(attached.is_attached).tolist():
+            stops[int(attached.edge[i])].append((float(attached.offset_m[i]), f"{prefix}{i}*"))
+            graph.add_edge(f"{prefix}{i}", f"{prefix}{i}*", weight=attached.access_m[i] / speed_m_s)
+    for edge, places in stops.items():
+        whole_s = network.edge_length_m[edge] / speed_m_s + network.edge_penalty_s[edge]
+        for (start, a), (end, b) in pairwise(sorted(places, key=lambda stop: (stop[0], str(stop[1])))):
+            graph.add_edge(a, b, weight=(end - start) / network.edge_length_m[edge] * whole_s)
+    times = np.full((len(origins), len(facilities)), np.inf)
+    for f in range(len(facilities)):
+        if f"f{f}" in graph:
+            reach = networkx.single_source_dijkstra_path_length(graph, f"f{f}")
+            times[:, f] = [reach.get(f"o{i}", np.inf) for i in range(len(origins))]
+    return times
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_matrix_nearest_and_counts_equal_networkx_with_penalties(seed):
+    network, origins, facilities, kind = crooked_town(seed)
+    truth = split_seconds(network, origins, facilities)
+    walk = CompiledWalk(network, limit_s=600.0)
+
+    matrix, found = time_matrix(walk, origins, facilities), nearest_facilities(walk, origins, facilities, kind, 4)
+    counts = facility_counts(walk, origins, facilities, kind, 4, (150.0, 300.0, 600.0))
+
+    reached = truth <= 600.0
+    assert (np.isfinite(matrix) == reached).all()
+    assert np.abs(matrix[reached] - truth[reached]).max() < 1e-4
+    for k in range(4):
+        of_kind = np.flatnonzero(kind == k)
+        best = matrix[:, of_kind].min(axis=1)
+        assert (found.times_s[:, k] == best).all()
+        first = np.where(np.isfinite(best), of_kind[matrix[:, of_kind].argmin(axis=1)], -1)
+        assert (found.facility[:, k] == first).all()
+        for j, limit in enumerate((150.0, 300.0, 600.0)):
+            assert (counts[:, k, j] == (matrix[:, of_kind] <= limit).sum(axis=1)).all()
+
+
+def test_of_equally_near_facilities_the_lowest_number_is_named():
+    network = net_network(4, 1)
+    facilities = attach_points(network, [(400, 0), (0, 0), (0, 0), (400, 0)])
+
+    found = nearest_facilities(
+        CompiledWalk(network), attach_points(network, [(200, 0), (10, 0)]), facilities, [0] * 4, 1
+    )
+
+    assert found.facility[:, 0].tolist() == [0, 1]
+
+
+def test_nodes_may_be_the_origins():
+    network, _, facilities, kind = crooked_town(3)
+    walk = CompiledWalk(network)
+
+    found = nearest_facilities(walk, None, facilities, kind, 4)
+
+    at_nodes = nearest_times(network, attach_points(network, network.node_xy), facilities, kind, 4)
+    reached = np.isfinite(at_nodes)
+    assert (np.isfinite(found.times_s) == reached).all()
+    assert np.abs(found.times_s[reached] - at_nodes[reached]).max() < 1e-3
+
+
+def test_way_is_as_long_as_its_time_and_joins_both_points():
+    network, origins, facilities, _ = crooked_town(4, penalties=False)
+    walk = CompiledWalk(network)
+    matrix = time_matrix(walk, origins, facilities)
+    for i in range(12):
+        for j in range(40):
+            way = walking_way(walk, one(origins, i), one(facilities, j))
+            if way is None:
+                assert np.isinf(matrix[i, j])
+                continue
+            legs_m = origins.access_m[i] + facilities.access_m[j]
+            assert way.walk_s == matrix[i, j]
+            assert way.line.length + legs_m == pytest.approx(1.1 * way.walk_s, abs=1e-3)
+            for attached, number, end in ((origins, i, 0), (facilities, j, -1)):
+                edge = network.edge_lines[attached.edge[number]]
+                joint = edge.interpolate(attached.offset_m[number])
+                assert joint.distance(shapely.Point(way.line.coords[end])) < 1e-6
+
+
+def test_way_between_points_of_one_edge_or_one_place_stays_on_it():
+    network = build_walk_network([LineString([(0, 0), (500, 0), (500, 400)])])
+    walk = CompiledWalk(network, 1.0)
+    points = attach_points(network, [(450, 0), (500, 100)])
+
+    there, nowhere = (
+        walking_way(walk, one(points, 0), one(points, 1)),
+        walking_way(walk, one(points, 0), one(points, 0)),
+    )
+
+    assert there is not None and nowhere is not None
+    assert list(there.line.coords) == [(450, 0), (500, 0), (500, 100)]
+    assert (there.walk_s, nowhere.walk_s, nowhere.line.length) == (150.0, 0.0, 0.0)
+
+
+def test_slower_walkers_share_the_order_and_take_longer():
+    network, origins, facilities, kind = crooked_town(5)
+
+    walks = compile_walks(network, [1.1, 1.2, 0.8, 0.7])
+    times = [nearest_facilities(walk, origins, facilities, kind, 4).times_s for walk in walks]
+
+    for walk, seconds in zip(walks, times, strict=True):
+        assert (seconds == nearest_times(network, origins, facilities, kind, 4, speed_m_s=walk.speed_m_s)).all()
+    assert (times[1] <= times[0]).all()
+    assert (times[2] <= times[3]).all()
+    assert len({walk.hierarchy.graph.node_rank.tobytes() for walk in walks}) == 1
+
+
+def test_closed_gate_is_no_way_and_a_longer_one_is_taken():
+    lines = [LineString([(0, 0), (100, 0)]), LineString([(100, 0), (200, 0)]), LineString([(200, 0), (300, 0)])]
+    around = LineString([(100, 0), (100, 150), (200, 150), (200, 0)])
+    times = {}
+    for closed in (False, True):
+        network = build_walk_network([*lines, around], gate=[-1, 0, -1, -1], is_closed=[False, closed, False, False])
+        times[closed] = seconds(network, [(0, 0)], [(300, 0)], [0], speed_m_s=1.0)[0, 0]
+
+    assert times == {False: pytest.approx(300.0), True: pytest.approx(600.0)}
+
+
+def test_parallel_streets_loops_and_long_streets_give_the_quickest_walk():
+    straight, bent = LineString([(0, 0), (200, 0)]), LineString([(0, 0), (100, 80), (200, 0)])
+    loop = LineString([(200, 0), (240, 40), (280, 0), (240, -40), (200, 0)])
+    long = LineString([(200, 0), (200, -2000)])
+    network = build_walk_network([straight, bent, loop, long])
+
+    found = seconds(
+        network, [(0, 0), (280, 0), (200, -1700)], [(200, 0), (240, 40), (200, -1300)], [0, 1, 2], speed_m_s=1.0
+    )
+
+    arm = float(np.hypot(40, 40))
+    assert found[0].tolist() == pytest.approx([200.0, 200.0 + arm, np.inf])
+    assert found[1].tolist() == pytest.approx([2 * arm, arm, np.inf])
+    assert found[2].tolist() == pytest.approx([np.inf, np.inf, 400.0])
+
+
+@pytest.mark.parametrize(("kinds", "match"), [([0], "came with 1 kinds"), ([0, 4], "of kind 4, of 4"), ([0, -1], "-1")])
+def test_wrong_kinds_are_refused(kinds, match):
+    network = net_network()
+    points = attach_points(network, [(0, 0), (100, 0)])
+
+    with pytest.raises(RequestInvalidError, match=match):
+        nearest_facilities(CompiledWalk(network), points, points, kinds, 4)
+
+
+def test_count_limit_beyond_the_walk_is_refused():
+    network = net_network()
+    points = attach_points(network, [(0, 0)])
+
+    with pytest.raises(RequestInvalidError, match="not all within 0 to 600 s"):
+        facility_counts(CompiledWalk(network, limit_s=600.0), points, points, [0], 1, (300.0, 900.0))
+
+
+def test_empty_sets_and_unattached_points_give_empty_answers():
+    network = net_network()
+    walk = CompiledWalk(network)
+    some = attach_points(network, [(0, 0), (9000, 9000)])
+    nothing = attach_points(network, np.empty((0, 2)))
+
+    assert facility_counts(walk, some, nothing, [], 2).sum() == 0
+    assert facility_counts(walk, some, some, [0, 1], 2)[:, :, 2].tolist() == [[1, 0], [0, 0]]
+    assert time_matrix(walk, nothing, some).shape == (0, 2)
+    assert np.isinf(time_matrix(walk, some, some)).tolist() == [[False, True], [True, True]]
+    assert walking_way(walk, one(some, 0), one(some, 1)) is None
