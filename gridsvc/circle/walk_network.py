@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
+from gridsvc.circle.edge_grid import EdgeGrid, build_edge_grid
 from gridsvc.circle.walk_rules import is_class_walkable
 from gridsvc.errors import GeometryError
 
@@ -71,6 +72,8 @@ class WalkNetwork:
         Number of the gate (or gap in a wall) that the edge passes, -1 where it passes none. Nothing attaches to such an edge.
     edge_closed_by
         The same number where that gate is closed, else -1. Nobody walks along an edge closed by a gate.
+    edge_compound
+        Number of the walled compound that the edge lies in, -1 outside of all.
     """
 
     node_xy: Floats
@@ -82,6 +85,7 @@ class WalkNetwork:
     edge_penalty_s: Floats
     edge_gate: Numbers
     edge_closed_by: Numbers
+    edge_compound: Numbers
 
     @cached_property
     def edge_lines(self) -> Lines:
@@ -99,6 +103,11 @@ class WalkNetwork:
     def tree(self) -> shapely.STRtree:
         """Search tree over the edge lines."""
         return shapely.STRtree(self.edge_lines)
+
+    @cached_property
+    def edge_grid(self) -> EdgeGrid:
+        """Grid by which points find their nearest edge."""
+        return build_edge_grid(self.vertex_xy, self.edge_first_vertex, self.edge_gate != NO_GATE)
 
     @cached_property
     def node_component(self) -> Ints:
@@ -136,8 +145,8 @@ class WalkNetwork:
         """Hash of the edges to the millimetre, their penalties to the millisecond and their gates; equal for equal networks."""
         digest = hashlib.sha256(np.rint(self.vertex_xy * 1000).astype("<i8").tobytes())
         penalty_ms = np.rint(self.edge_penalty_s * 1000)
-        whole = (self.edge_first_vertex, self.edge_u, self.edge_v, penalty_ms, self.edge_gate, self.edge_closed_by)
-        for numbers in whole:
+        of_gates = (self.edge_gate, self.edge_closed_by, self.edge_compound)
+        for numbers in (self.edge_first_vertex, self.edge_u, self.edge_v, penalty_ms, *of_gates):
             digest.update(numbers.astype("<i8").tobytes())
         return digest.hexdigest()
 
@@ -152,13 +161,21 @@ def edge_seconds(network: WalkNetwork, speed_m_s: float) -> Floats:
     )
 
 
+# what is computed once and does not depend on which gates are open
+_WHATEVER_GATES = ("edge_lines", "tree", "edge_grid", "node_component", "components", "segments")
+
+
 def with_gates(network: WalkNetwork, *, opened: Sequence[int] = (), closed: Sequence[int] = ()) -> WalkNetwork:
     """Return the network with some of its gates opened or closed; nodes, edges and their numbers stay."""
     closed_by = network.edge_closed_by.copy()
     closed_by[np.isin(network.edge_gate, np.asarray(opened, dtype=np.int32))] = NO_GATE
     shut = np.isin(network.edge_gate, np.asarray(closed, dtype=np.int32)) & (network.edge_gate != NO_GATE)
     closed_by[shut] = network.edge_gate[shut]
-    return replace(network, edge_closed_by=closed_by)
+    changed = replace(network, edge_closed_by=closed_by)
+    for name in _WHATEVER_GATES:
+        if name in vars(network):
+            vars(changed)[name] = vars(network)[name]
+    return changed
 
 
 def add_edges(
@@ -193,6 +210,7 @@ def add_edges(
         edge_penalty_s=np.concatenate((network.edge_penalty_s, penalties)),
         edge_gate=np.concatenate((network.edge_gate, no_gate)),
         edge_closed_by=np.concatenate((network.edge_closed_by, no_gate)),
+        edge_compound=np.concatenate((network.edge_compound, no_gate)),
     )
 
 
@@ -218,6 +236,7 @@ def build_walk_network(
     penalty_s: ArrayLike | None = None,
     gate: ArrayLike | None = None,
     is_closed: ArrayLike | None = None,
+    compound: ArrayLike | None = None,
     trunk_walkable: bool = False,
     tolerance_m: float = NODE_TOLERANCE_M,
 ) -> WalkNetwork:
@@ -243,6 +262,8 @@ def build_walk_network(
         Number of the gate each line passes, -1 for none; None means no gates.
     is_closed
         Whether that gate is closed.
+    compound
+        Number of the walled compound each line lies in, -1 for none; None means no compounds.
     trunk_walkable
         Whether trunk roads are walked, see :func:`~gridsvc.circle.walk_rules.is_class_walkable`.
     tolerance_m
@@ -264,13 +285,14 @@ def build_walk_network(
     penalties = _of_lines(penalty_s, 0.0, np.float64, count)[chosen]
     gates = _of_lines(gate, NO_GATE, np.int32, count)[chosen]
     closed = _of_lines(is_closed, False, np.bool_, count)[chosen]
+    compounds = _of_lines(compound, NO_GATE, np.int32, count)[chosen]
     if not (np.isfinite(penalties) & (penalties >= 0)).all():
         raise GeometryError(
             f"A penalty of {penalties[~(np.isfinite(penalties) & (penalties >= 0))][0]} s is no time.",
             hint="Give seconds from 0 up.",
         )
     coords, line = shapely.get_coordinates(paths, return_index=True)
-    return _network(coords, line, levels, penalties, gates, closed, tolerance_m)
+    return _network(coords, line, levels, penalties, gates, closed, compounds, tolerance_m)
 
 
 def _of_lines(values: ArrayLike | None, default: Any, dtype: Any, count: int) -> NDArray[Any]:
@@ -307,6 +329,7 @@ def _network(
     penalties: Floats,
     gates: Numbers,
     closed: Flags,
+    compounds: Numbers,
     tolerance_m: float,
 ) -> WalkNetwork:
     """Return the network of lines given as vertices with the number of their line, and by line what holds of it."""
@@ -348,6 +371,7 @@ def _network(
         penalties[of_line] * (length_m / whole_m),
         gates[of_line],
         np.where(closed[of_line], gates[of_line], NO_GATE).astype(np.int32),
+        compounds[of_line],
     )
 
 
@@ -445,12 +469,13 @@ def _canonical(
     penalty_s: Floats,
     gate: Numbers,
     closed_by: Numbers,
+    compound: Numbers,
 ) -> WalkNetwork:
     """Order the edges and drop exact doubles: of those the one that is quicker and freer stays."""
     begins = np.cumsum(counts) - counts
     length_mm = np.rint(length_m * 1000).astype(np.int64)
     middle = np.rint(_middles(vertex_xy, begins, counts, length_m) * 1000)
-    order = np.lexsort((gate, penalty_s, closed_by, middle[:, 1], middle[:, 0], length_mm, v, u))
+    order = np.lexsort((compound, gate, penalty_s, closed_by, middle[:, 1], middle[:, 0], length_mm, v, u))
     new = np.zeros(len(order), dtype=bool)
     new[0] = True
     for key in (u, v, length_mm, middle[:, 0], middle[:, 1]):
@@ -466,6 +491,7 @@ def _canonical(
         edge_penalty_s=penalty_s[order],
         edge_gate=gate[order],
         edge_closed_by=closed_by[order],
+        edge_compound=compound[order],
     )
 
 
@@ -497,6 +523,7 @@ def network_from_edges(
     penalty_s: ArrayLike | None = None,
     gate: ArrayLike | None = None,
     closed_by: ArrayLike | None = None,
+    compound: ArrayLike | None = None,
 ) -> WalkNetwork:
     """Return a network from stored edges, whose node numbers, lengths and order are kept as they are.
 
@@ -508,7 +535,7 @@ def network_from_edges(
         Stored lengths; kept, so that times do not change by a round trip through storage coordinates.
     lines
         LineStrings from u to v. CRS: projected, metric.
-    penalty_s, gate, closed_by
+    penalty_s, gate, closed_by, compound
         As in :class:`WalkNetwork`; None for none.
     """
     node_u, node_v = np.asarray(u, dtype=np.int64), np.asarray(v, dtype=np.int64)
@@ -528,4 +555,5 @@ def network_from_edges(
         edge_penalty_s=_of_lines(penalty_s, 0.0, np.float64, count),
         edge_gate=_of_lines(gate, NO_GATE, np.int32, count),
         edge_closed_by=_of_lines(closed_by, NO_GATE, np.int32, count),
+        edge_compound=_of_lines(compound, NO_GATE, np.int32, count),
     )
