@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,12 +17,15 @@ import shapely
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
+from gridsvc.circle.street_lines import StreetLines
 from gridsvc.circle.walk_network import NO_GATE, Flags, Floats, Ints, Lines, Numbers
 from gridsvc.errors import GeometryError
 
 # Our choices. A street drawn along the outline of a compound lies outside of it, not in its wall.
 INSET_M = 1.0
-GATE_REACH_M = 10.0  # a gate stands within this of the wall, and lets through the streets that pass the wall within this
+GATE_REACH_M = (
+    10.0  # a gate stands within this of the wall, and lets through the streets that pass the wall within this
+)
 LINK_M = 100.0  # a gate on no street is joined to streets within this
 GAP_M = 12.0  # an opening in a wall up to this wide is a gate: a carriageway and two footways
 _HALF_PASSAGE_M = 0.25
@@ -67,7 +69,9 @@ def parse_gate_hours(text: str) -> GateHours | None:
         return None
     found = _HOURS.fullmatch(text.strip())
     if found is None:
-        raise GeometryError(f"Gate hours {text!r} are not written like 06:00-22:00.", hint="Leave them empty for always.")
+        raise GeometryError(
+            f"Gate hours {text!r} are not written like 06:00-22:00.", hint="Leave them empty for always."
+        )
     opens_h, opens_min, closes_h, closes_min = (int(part) for part in found.groups())
     hours = GateHours(opens_h * 60 + opens_min, closes_h * 60 + closes_min)
     if hours.opens == hours.closes or max(hours.opens, hours.closes) > 1440:
@@ -205,7 +209,7 @@ def compounds_of_walls(walls: ArrayLike, *, gap_m: float = GAP_M) -> tuple[Compo
     owner = np.array([area[gap == number].min() for number in opens], dtype=np.int64)
     order = np.lexsort((middle[opens, 1], middle[opens, 0], owner))
     codes, count = [], dict.fromkeys(range(len(areas)), 0)
-    for number in owner[order].tolist():
+    for number in map(int, owner[order]):
         count[number] += 1
         codes.append(f"{compounds.code[number]}-{count[number]}")
     return compounds, Gates(tuple(codes), middle[opens][order], np.zeros(len(opens), dtype=bool), ("",) * len(opens))
@@ -213,7 +217,9 @@ def compounds_of_walls(walls: ArrayLike, *, gap_m: float = GAP_M) -> tuple[Compo
 
 def _wall_gaps(walls: Geometries, gap_m: float) -> Floats:
     """Return pairs of loose wall ends up to ``gap_m`` apart, the nearest first, each end once. Shape: (n, 2, 2)."""
-    ends = np.concatenate((shapely.get_coordinates(shapely.get_point(walls, 0)), shapely.get_coordinates(shapely.get_point(walls, -1))))
+    ends = np.concatenate(
+        (shapely.get_coordinates(shapely.get_point(walls, 0)), shapely.get_coordinates(shapely.get_point(walls, -1)))
+    )
     _, of, shared = np.unique(np.round(ends, 3), axis=0, return_inverse=True, return_counts=True)
     ends = ends[shared[of.reshape(-1)] == 1]
     ends = ends[np.lexsort((ends[:, 1], ends[:, 0]))]
@@ -251,114 +257,169 @@ def wall_streets(
     layer, penalty_s
         As ``build_walk_network``.
     """
-    given = np.asarray(lines, dtype=object)
-    count = len(given)
-    layers = np.zeros(count, dtype=np.int64) if layer is None else np.asarray(layer, dtype=np.int64)
-    penalties = np.zeros(count) if penalty_s is None else np.asarray(penalty_s, dtype=np.float64)
+    streets = StreetLines.of(lines, layer, penalty_s)
     own, on_wall = _gate_compounds(compounds, gates)
     with_gate = np.unique(own[on_wall])
     walled = Compounds(tuple(compounds.code[number] for number in with_gate), compounds.outline[with_gate])
-    of_gate = np.where(on_wall, np.searchsorted(with_gate, own), NO_GATE)
-    cut = _cut_at_walls(given, layers, penalties, walled, gates, of_gate)
+    of_gate = np.where(on_wall, np.searchsorted(with_gate, own), NO_GATE).astype(np.int32)
+    walls: Floats = np.empty((0, 3))
+    yards: tuple[int, ...] = ()
+    without_street: tuple[int, ...] = ()
     if len(walled.code):
-        cut.join_gates(walled, gates, of_gate)
-    without_gate = np.setdiff1d(np.arange(len(compounds.code)), with_gate)
-    walls = cut.wall_places()
+        inner = _inside(walled.outline)
+        streets, walls = _cut_at_walls(streets, inner, gates, on_wall)
+        streets, yards, without_street = _join_gates(streets, inner, gates, of_gate)
     passages = WallPassages(
-        code=(*gates.code, *("" for _ in walls)),
-        compound=np.concatenate((of_gate, [wall[0] for wall in walls])).astype(np.int32),
-        xy=np.concatenate((gates.xy, np.array([wall[1:] for wall in walls]).reshape(-1, 2))),
+        code=(*gates.code, *[""] * len(walls)),
+        compound=np.concatenate((of_gate, walls[:, 0].astype(np.int32))),
+        xy=np.concatenate((gates.xy, walls[:, 1:])),
         is_closed=np.concatenate((gates.is_closed, np.ones(len(walls), dtype=bool))),
-        hours=(*gates.hours, *("" for _ in walls)),
+        hours=(*gates.hours, *[""] * len(walls)),
     )
-    number = np.array(cut.gate, dtype=np.int32)
     return WalledStreets(
-        lines=_objects(cut.lines),
-        layer=np.array(cut.layer, dtype=np.int64),
-        penalty_s=np.array(cut.penalty_s, dtype=np.float64),
-        gate=number,
-        is_closed=np.append(passages.is_closed, False)[number],
-        compound=np.array(cut.compound, dtype=np.int32),
+        lines=streets.lines,
+        layer=streets.layer,
+        penalty_s=streets.penalty_s,
+        gate=streets.gate,
+        is_closed=np.append(passages.is_closed, False)[streets.gate],
+        compound=streets.compound,
         compounds=walled,
         passages=passages,
-        yards=tuple(cut.yards),
+        yards=yards,
         gates_on_no_wall=tuple(np.array(gates.code, dtype=object)[~on_wall].tolist()),
-        gates_without_street=tuple(cut.without_street),
-        compounds_without_gate=tuple(compounds.code[number] for number in without_gate),
+        gates_without_street=tuple(gates.code[number] for number in without_street),
+        compounds_without_gate=tuple(
+            code for number, code in enumerate(compounds.code) if number not in set(with_gate.tolist())
+        ),
     )
-
-
-def _objects(shapes: Sequence[Any]) -> Geometries:
-    held = np.empty(len(shapes), dtype=object)
-    held[:] = shapes
-    return held
 
 
 def _gate_compounds(compounds: Compounds, gates: Gates) -> tuple[Ints, Flags]:
     """Return the compound whose wall each gate stands nearest to, and whether that is near enough."""
-    own, near = np.full(len(gates.code), NO_GATE, dtype=np.int64), np.zeros(len(gates.code), dtype=bool)
-    if not len(compounds.code) or not len(gates.code):
-        return own, near
-    tree = shapely.STRtree(shapely.boundary(compounds.outline))
-    gate, compound = tree.query_nearest(shapely.points(gates.xy), max_distance=GATE_REACH_M)
-    order = np.lexsort((-compound, gate))
-    own[gate[order]] = compound[order]
+    own = np.full(len(gates.code), NO_GATE, dtype=np.int64)
+    if len(compounds.code) and len(gates.code):
+        tree = shapely.STRtree(shapely.boundary(compounds.outline))
+        gate, compound = tree.query_nearest(shapely.points(gates.xy), max_distance=GATE_REACH_M)
+        order = np.lexsort((-compound, gate))
+        own[gate[order]] = compound[order]
     return own, own >= 0
 
 
-@dataclass(slots=True)
-class _CutStreets:
-    """Lines and what holds of each, in the making; walls passed without a gate are numbered from ``first_wall``."""
+def _cut_at_walls(streets: StreetLines, inner: Geometries, gates: Gates, on_wall: Flags) -> tuple[StreetLines, Floats]:
+    """Return streets cut on both sides of every wall they pass, and the places passed without a gate: compound, x, y."""
+    ground = np.flatnonzero(streets.layer == 0)
+    rings = shapely.boundary(inner)
+    line, ring = shapely.STRtree(rings).query(streets.lines[ground], predicate="intersects")
+    line = ground[line]
+    place, pair = shapely.get_coordinates(shapely.intersection(streets.lines[line], rings[ring]), return_index=True)
+    line, ring = line[pair], ring[pair]
+    offset = shapely.line_locate_point(streets.lines[line], shapely.points(place))
+    gate, walls = _gate_at(place, ring, gates, on_wall)
+    cut, source, middle = streets.cut(
+        np.concatenate((line, line)), np.concatenate((offset - _HALF_PASSAGE_M, offset + _HALF_PASSAGE_M))
+    )
+    compound = _numbers_within(inner, shapely.line_interpolate_point(cut.lines, 0.5, normalized=True), cut.layer == 0)
+    passes = np.full(len(cut.lines), NO_GATE, dtype=np.int32)
+    order = np.lexsort((offset, line))
+    line, offset, gate = line[order], offset[order], gate[order]
+    first, last = np.searchsorted(line, source, "left"), np.searchsorted(line, source, "right")
+    for piece in map(int, np.flatnonzero(last > first)):  # only pieces of lines that meet a wall
+        near = np.flatnonzero(np.abs(offset[first[piece] : last[piece]] - middle[piece]) <= _HALF_PASSAGE_M)
+        if len(near) and not _is_between_like(piece, source, passes, compound):
+            passes[piece] = gate[first[piece] + near[0]]
+    compound[passes != NO_GATE] = NO_GATE
+    return StreetLines(cut.lines, cut.layer, cut.penalty_s, passes, compound), walls
 
-    lines: list[Any]
-    layer: list[int]
-    penalty_s: list[float]
-    gate: list[int]
-    compound: list[int]
-    first_wall: int
-    walls: list[tuple[int, float, float]]
-    yards: list[int]
-    without_street: list[str]
 
-    def add(self, line: Any, layer: int, penalty_s: float, gate: int, compound: int) -> None:
-        self.lines.append(line)
-        self.layer.append(layer)
-        self.penalty_s.append(penalty_s)
-        self.gate.append(gate)
-        self.compound.append(compound)
+def _is_between_like(piece: int, source: Ints, passes: Numbers, compound: Numbers) -> bool:
+    """Return whether the pieces before and after one lie on the same side of the wall: the street touches it only."""
+    if piece == 0 or piece + 1 == len(source) or not source[piece - 1] == source[piece] == source[piece + 1]:
+        return False
+    return bool(passes[piece - 1] == NO_GATE and compound[piece - 1] == compound[piece + 1])
 
-    def wall_places(self) -> list[tuple[int, float, float]]:
-        """Return the walls passed without a gate by compound and place, and number the lines so."""
-        order = sorted(range(len(self.walls)), key=lambda number: self.walls[number])
-        rank = {self.first_wall + number: self.first_wall + place for place, number in enumerate(order)}
-        self.gate = [rank.get(number, number) for number in self.gate]
-        return [self.walls[number] for number in order]
 
-    def join_gates(self, compounds: Compounds, gates: Gates, of_gate: Ints) -> None:
-        """Join gates that no street passes to the streets around, and give compounds without streets ways of their own."""
-        used = set(self.gate)
-        lost = [number for number in np.flatnonzero(of_gate >= 0).tolist() if number not in used]
-        with_streets = set(self.compound)
-        bare = [number for number in range(len(compounds.code)) if number not in with_streets]
-        inner = _inside(compounds.outline)
-        at_gate: dict[int, list[Any]] = {number: [] for number in bare}
-        self._link(lost, gates, of_gate, inner, at_gate)
-        for number in bare:
-            middle = shapely.point_on_surface(inner[number])
-            # where a street passes the gate and ends there, the yard begins at the end of the passage
-            starts = at_gate[number] + self._passage_ends(number, of_gate, inner[number])
-            if starts:
-                self.yards.append(number)
-            for start in starts:
-                if shapely.distance(start, middle) > 0.0:
-                    self.add(shapely.linestrings([shapely.get_coordinates(start)[0], shapely.get_coordinates(middle)[0]]), 0, 0.0, NO_GATE, number)
+def _gate_at(place: Floats, ring: Ints, gates: Gates, on_wall: Flags) -> tuple[Ints, Floats]:
+    """Return the number of the gate, or of the gap in the wall, at each place; and the gaps: compound, x, y."""
+    standing = np.flatnonzero(on_wall)
+    apart, nearest = cKDTree(gates.xy[standing]).query(place, distance_upper_bound=GATE_REACH_M + INSET_M)
+    through = np.isfinite(apart)
+    number = np.full(len(place), NO_GATE, dtype=np.int64)
+    number[through] = standing[nearest[through]]
+    gaps = np.column_stack((ring, np.round(place, 1)))[~through]
+    walls, gap = np.unique(gaps, axis=0, return_inverse=True)
+    number[~through] = len(gates.code) + gap.reshape(-1)
+    return number, walls
 
-    def _passage_ends(self, number: int, of_gate: Ints, inner: Any) -> list[Any]:
-        ends = []
-        for line, gate in zip(self.lines, self.gate, strict=True):
-            if 0 <= gate < len(of_gate) and of_gate[gate] == number and not getattr(line, "is_empty", True):
-                for place in (0, -1):
-                    end = shapely.get_point(line, place)
-                    if shapely.dwithin(inner, end, 1e-6):
-                        ends.append(end)
-        return ends
+
+def _numbers_within(inner: Geometries, points: Geometries, on_ground: Flags) -> Numbers:
+    found = np.full(len(points), NO_GATE, dtype=np.int32)
+    asked = np.flatnonzero(on_ground)
+    point, compound = shapely.STRtree(inner).query(points[asked], predicate="within")
+    order = np.lexsort((-compound, point))
+    found[asked[point[order]]] = compound[order]
+    return found
+
+
+def _join_gates(
+    streets: StreetLines, inner: Geometries, gates: Gates, of_gate: Numbers
+) -> tuple[StreetLines, tuple[int, ...], tuple[int, ...]]:
+    """Return streets with ways to the gates that none of them passes; then compounds without streets, and gates left alone."""
+    bare = np.setdiff1d(np.arange(len(inner)), streets.compound)
+    lost = np.flatnonzero(
+        (of_gate != NO_GATE) & (~np.isin(np.arange(len(of_gate)), streets.gate) | np.isin(of_gate, bare))
+    )
+    outside = np.flatnonzero((streets.compound == NO_GATE) & (streets.gate == NO_GATE) & (streets.layer == 0))
+    here = shapely.points(gates.xy[lost])
+    found, street = shapely.STRtree(streets.lines[outside]).query_nearest(here, max_distance=LINK_M, all_matches=False)
+    ends = [_gate_ends(gates.xy[gate], inner[of_gate[gate]]) for gate in lost[found].tolist()]
+    outer_end = shapely.points(np.array([pair[0] for pair in ends]).reshape(-1, 2))
+    inner_end = shapely.points(np.array([pair[1] for pair in ends]).reshape(-1, 2))
+    gate = lost[found]
+    target = outside[street]
+    target_m = shapely.line_locate_point(streets.lines[target], outer_end)
+    links = [(outer_end, shapely.line_interpolate_point(streets.lines[target], target_m), np.full(len(gate), NO_GATE))]
+    own, own_m, has_street = _nearest_inside(streets, inner_end, of_gate[gate])
+    joined = shapely.line_interpolate_point(streets.lines[own[has_street]], own_m[has_street])
+    middles = shapely.point_on_surface(inner[of_gate[gate[~has_street]]])
+    links.append((inner_end[has_street], joined, of_gate[gate[has_street]]))
+    links.append((inner_end[~has_street], middles, of_gate[gate[~has_street]]))
+    cut, _, _ = streets.cut(np.concatenate((target, own[has_street])), np.concatenate((target_m, own_m[has_street])))
+    for start, end, compound in links:
+        apart = shapely.distance(start, end) > 0.0
+        cut = cut.with_more(_between(start[apart], end[apart]), NO_GATE, compound[apart])
+    cut = cut.with_more(_between(outer_end, inner_end), gate, NO_GATE)
+    yards = np.unique(of_gate[gate[~has_street]])
+    return cut, tuple(yards.tolist()), tuple(np.setdiff1d(lost, gate).tolist())
+
+
+def _between(start: Geometries, end: Geometries) -> Lines:
+    ways = np.stack((shapely.get_coordinates(start), shapely.get_coordinates(end)), axis=1)
+    return shapely.linestrings(ways) if len(ways) else np.empty(0, dtype=object)
+
+
+def _gate_ends(xy: Floats, inner: Any) -> tuple[Floats, Floats]:
+    """Return the places before and behind a gate between which the passage lies."""
+    here = shapely.points(xy)
+    behind = shapely.get_coordinates(shapely.shortest_line(shapely.boundary(inner), here))[0]
+    if np.hypot(*(xy - behind)) >= 2 * _HALF_PASSAGE_M and not shapely.intersects(inner, here):
+        return xy, behind
+    away = behind - shapely.get_coordinates(shapely.point_on_surface(inner))[0]
+    return behind + away / np.hypot(*away) * 2 * _HALF_PASSAGE_M, behind
+
+
+def _nearest_inside(streets: StreetLines, inner_end: Geometries, compound: Numbers) -> tuple[Ints, Floats, Flags]:
+    """Return the street of its own compound nearest to each place, the metres along it, and whether there is one."""
+    order = np.argsort(streets.compound, kind="stable")
+    ranked = streets.compound[order]
+    own, own_m, found = (
+        np.zeros(len(inner_end), dtype=np.int64),
+        np.zeros(len(inner_end)),
+        np.zeros(len(inner_end), dtype=bool),
+    )
+    for place, number in enumerate(compound.tolist()):  # gates without a street: few
+        mine = order[np.searchsorted(ranked, number, "left") : np.searchsorted(ranked, number, "right")]
+        if len(mine):
+            own[place] = mine[np.argmin(shapely.distance(streets.lines[mine], inner_end[place]))]
+            own_m[place] = shapely.line_locate_point(streets.lines[own[place]], inner_end[place])
+            found[place] = True
+    return own, own_m, found
