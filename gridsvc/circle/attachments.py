@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import shapely
 from numpy.typing import ArrayLike, NDArray
 
 from gridsvc.circle.edge_grid import nearest_edges, piece_offsets
-from gridsvc.circle.walk_network import Floats, Ints, WalkNetwork, edge_seconds
-from gridsvc.errors import CoordinateError
+from gridsvc.circle.walk_network import NO_GATE, Floats, Ints, Lines, WalkNetwork, edge_seconds
+from gridsvc.errors import CoordinateError, GeometryError
 
 MAX_ACCESS_M = 300.0  # our choice: a door further than this from every street has no known way to it
 
@@ -80,6 +81,76 @@ def attach_points(
     offset = np.minimum(offset, length)
     rest = np.where(piece >= 0, length - np.where(piece >= 0, offset, 0.0), np.inf)
     return Attachments(edge, access, offset, access + offset, access + rest)
+
+
+def attach_areas(
+    network: WalkNetwork,
+    outlines: ArrayLike,
+    *,
+    entrances: ArrayLike | None = None,
+    entrance_of: ArrayLike | None = None,
+    max_access_m: float = MAX_ACCESS_M,
+) -> tuple[Attachments, Ints]:
+    """Return where areas (a park, a school ground) join the network, and the number of the area of each attachment.
+
+    An area with entrances is entered by any of them. One without is entered wherever a street crosses its outline; where none does,
+    at the point of its outline nearest to a street. The access leg is the way to the outline, not into the area.
+
+    Parameters
+    ----------
+    outlines
+        Polygons or MultiPolygons, in the CRS of the network.
+    entrances, entrance_of
+        Points of all entrances, shape (n, 2), and the number of the area of each.
+
+    Returns
+    -------
+    attached, area
+        At least one attachment for each area, ordered by area; unattached where nothing is within reach.
+
+    Raises
+    ------
+    GeometryError
+        When an outline is empty or no area, or an entrance belongs to none.
+    """
+    areas = np.asarray(outlines, dtype=object).reshape(-1)
+    shapes = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
+    wrong = np.flatnonzero(~np.isin(shapely.get_type_id(areas), shapes) | shapely.is_empty(areas))
+    if len(wrong):
+        raise GeometryError(f"Outline {wrong[0]} is no area.", hint="Give polygons that are not empty.")
+    places = np.empty((0, 2)) if entrances is None else np.asarray(entrances, dtype=np.float64).reshape(-1, 2)
+    owner = np.empty(0, dtype=np.int64) if entrance_of is None else np.asarray(entrance_of, dtype=np.int64)
+    if len(places) != len(owner) or ((owner < 0) | (owner >= len(areas))).any():
+        raise GeometryError("Not every entrance belongs to an area.", hint="Give the number of its area for each.")
+    closed = np.setdiff1d(np.arange(len(areas)), owner)
+    found, of = _outline_places(network, shapely.boundary(areas[closed]), max_access_m)
+    xy, area = np.concatenate((places, found)), np.concatenate((owner, closed[of]))
+    order = np.lexsort((xy[:, 1], xy[:, 0], area))
+    return attach_points(network, xy[order], max_access_m=max_access_m), area[order]
+
+
+def _outline_places(network: WalkNetwork, borders: Lines, max_access_m: float) -> tuple[Floats, Ints]:
+    """Return the points of borders that streets cross; where none does, the one nearest to a street, or any; and whose they are."""
+    streets = np.flatnonzero(network.edge_gate == NO_GATE)
+    border, edge = network.tree.query(borders, predicate="intersects")
+    street = network.edge_gate[edge] == NO_GATE
+    border, edge = border[street], edge[street]
+    crossing, pair = shapely.get_coordinates(
+        shapely.intersection(borders[border], network.edge_lines[edge]), return_index=True
+    )
+    crossed = border[pair]
+    rest = np.setdiff1d(np.arange(len(borders)), border)
+    # the box of an edge may be near where the edge is not: nearest by shapely, the lowest number on ties
+    tree = network.tree if len(streets) == len(network.edge_u) else shapely.STRtree(network.edge_lines[streets])
+    near, nearest = tree.query_nearest(borders[rest], max_distance=max_access_m)
+    order = np.lexsort((-nearest, near))
+    best = np.full(len(rest), -1, dtype=np.int64)
+    best[near[order]] = streets[nearest[order]]
+    place = shapely.get_coordinates(shapely.get_point(shapely.get_geometry(borders[rest], 0), 0))
+    on = best >= 0
+    legs = shapely.shortest_line(borders[rest[on]], network.edge_lines[best[on]])
+    place[on] = shapely.get_coordinates(shapely.get_point(legs, 0))
+    return np.concatenate((crossing, place)), np.concatenate((crossed, rest))
 
 
 def end_seconds(network: WalkNetwork, attached: Attachments, speed_m_s: float) -> tuple[Floats, Floats]:

@@ -215,6 +215,30 @@ def compounds_of_walls(walls: ArrayLike, *, gap_m: float = GAP_M) -> tuple[Compo
     return compounds, Gates(tuple(codes), middle[opens][order], np.zeros(len(opens), dtype=bool), ("",) * len(opens))
 
 
+def with_more_compounds(known: Compounds, further: Compounds) -> Compounds:
+    """Return compounds and those further ones whose middle lies in none of them."""
+    new = np.flatnonzero(
+        known.numbers_at(shapely.get_coordinates(shapely.point_on_surface(further.outline))) == NO_GATE
+    )
+    return Compounds(
+        (*known.code, *(further.code[number] for number in new)), np.concatenate((known.outline, further.outline[new]))
+    )
+
+
+def with_more_gates(known: Gates, further: Gates) -> Gates:
+    """Return gates and those further ones that stand more than 10 m from all of them."""
+    new = np.arange(len(further.code))
+    if len(known.code) and len(new):
+        apart, _ = cKDTree(known.xy).query(further.xy)
+        new = np.flatnonzero(apart > GATE_REACH_M)
+    return Gates(
+        (*known.code, *(further.code[number] for number in new)),
+        np.concatenate((known.xy, further.xy[new])),
+        np.concatenate((known.is_closed, further.is_closed[new])),
+        (*known.hours, *(further.hours[number] for number in new)),
+    )
+
+
 def _wall_gaps(walls: Geometries, gap_m: float) -> Floats:
     """Return pairs of loose wall ends up to ``gap_m`` apart, the nearest first, each end once. Shape: (n, 2, 2)."""
     ends = np.concatenate(

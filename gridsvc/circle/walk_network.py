@@ -272,7 +272,8 @@ def build_walk_network(
     Raises
     ------
     GeometryError
-        When no walkable line of any length is left, something other than a LineString is given, or a penalty is no time.
+        When no walkable line of any length is left, something other than a LineString is given, a position is not
+        finite, or a penalty is no time.
 
     Notes
     -----
@@ -292,6 +293,11 @@ def build_walk_network(
             hint="Give seconds from 0 up.",
         )
     coords, line = shapely.get_coordinates(paths, return_index=True)
+    if not np.isfinite(coords).all():
+        wrong = line[~np.isfinite(coords).all(axis=1)][0]
+        raise GeometryError(
+            f"Street line {int(np.flatnonzero(chosen)[wrong])} has no finite position.", hint="Give x and y in metres."
+        )
     return _network(coords, line, levels, penalties, gates, closed, compounds, tolerance_m)
 
 

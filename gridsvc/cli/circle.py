@@ -28,6 +28,11 @@ speed_option = click.option(
     show_default=True,
     help="Walking speed in m/s; elderly 0.8, adults 1.2.",
 )
+hour_option = click.option(
+    "--hour",
+    type=float,
+    help="Hour of the day, 0 up to 24, whose gates are open; default: all that are not closed for good.",
+)
 _SHOWN_ROWS = 20
 
 
@@ -41,23 +46,64 @@ def circle() -> None:
     """
 
 
+def _penalties(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, float]:
+    penalties = {}
+    for value in values:
+        passage, _, seconds = value.partition("=")
+        try:
+            penalties[passage.strip()] = float(seconds)
+        except ValueError as wrong:
+            raise click.BadParameter(f"{value!r} is not PASSAGE=SECONDS; example: overpass=60") from wrong
+    return penalties
+
+
 @circle.command()
 @click.argument("code")
+@click.option(
+    "--penalty",
+    "penalties",
+    multiple=True,
+    callback=_penalties,
+    metavar="PASSAGE=SECONDS",
+    help="Seconds of a signal_crossing, overpass, underpass, steps or elevator, instead of data/walk_penalties.csv; repeatable.",
+)
+@click.option("--no-penalties", is_flag=True, help="Count metres only.")
+@click.option("--trunk", is_flag=True, help="Walk along trunk roads, too.")
+@click.option(
+    "--join-m", type=float, default=0.5, show_default=True, help="Join a street that ends this near another, 0 to 5 m."
+)
+@click.option(
+    "--join-crossings",
+    is_flag=True,
+    help="Let streets of one layer that cross meet there, for files without common vertices.",
+)
 @at_option
 @as_json_option
-def build(code: str, at: datetime, as_json: bool) -> None:
-    """Build the walking network of division CODE and its surroundings from the stored streets.
+def build(
+    code: str,
+    penalties: dict[str, float],
+    no_penalties: bool,
+    trunk: bool,
+    join_m: float,
+    join_crossings: bool,
+    at: datetime,
+    as_json: bool,
+) -> None:
+    """Build the walking network of division CODE and its surroundings from the stored streets, walls and gates.
 
-    Streets that have not changed give the snapshot that is there.
+    What has not changed gives the snapshot that is there.
 
     \b
     Example:
       gridsvc circle build 420103
+      gridsvc circle build 420103 --penalty signal_crossing=60 --trunk
     """
     from gridsvc.services.circles import build_network
+    from gridsvc.services.walk_networks import BuildOptions
 
+    options = BuildOptions(penalties, not no_penalties, trunk, join_m, join_crossings)
     with open_app() as app, app.unit_of_work() as uow:
-        result = build_network(uow, code, at)
+        result = build_network(uow, code, at, options=options)
         uow.commit()
     print_result(result, as_json)
 
@@ -74,9 +120,12 @@ def build(code: str, at: datetime, as_json: bool) -> None:
 @click.option(
     "--limit", "limit_s", type=float, default=900.0, show_default=True, help="Longest walk looked for, in seconds."
 )
+@hour_option
 @at_option
 @as_json_option
-def coverage(code: str, standard: str, speed_m_s: float, limit_s: float, at: datetime, as_json: bool) -> None:
+def coverage(
+    code: str, standard: str, speed_m_s: float, limit_s: float, hour: float | None, at: datetime, as_json: bool
+) -> None:
     """Compute the service circle of division CODE, store it, and print who reaches what.
 
     \b
@@ -87,7 +136,9 @@ def coverage(code: str, standard: str, speed_m_s: float, limit_s: float, at: dat
     from gridsvc.services.circles import run_circle
 
     with progress(silent=as_json) as shown, open_app() as app, app.unit_of_work() as uow:
-        result = run_circle(uow, code, at=at, standard=standard, speed_m_s=speed_m_s, limit_s=limit_s, progress=shown)
+        result = run_circle(
+            uow, code, at=at, standard=standard, speed_m_s=speed_m_s, limit_s=limit_s, hour=hour, progress=shown
+        )
         uow.commit()
     if as_json:
         print_result(result, as_json=True)
@@ -138,6 +189,7 @@ def _print_coverage(result: CircleResult) -> None:
             "qualified communities": f"{result.qualified_communities} of {result.communities} ({_percent(found.community_share)})",
             "kinds without any facility": ", ".join(doubts.kinds_without_facilities) or "none",
             "residences without entrance": doubts.residences_without_entrance,
+            "residences from a gate": doubts.residences_from_gate,
             "residences without street near": doubts.residences_unattached,
             "seconds": f"{result.seconds:.2f}",
         },
@@ -217,10 +269,19 @@ def _print_gaps(found: CircleGaps) -> None:
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="GeoJSON file to write; default: print areas only."
 )
+@hour_option
 @at_option
 @as_json_option
 def isochrone(
-    lon: float, lat: float, datum: str, minutes: str, speed_m_s: float, out: Path | None, at: datetime, as_json: bool
+    lon: float,
+    lat: float,
+    datum: str,
+    minutes: str,
+    speed_m_s: float,
+    out: Path | None,
+    hour: float | None,
+    at: datetime,
+    as_json: bool,
 ) -> None:
     """Compute where one gets to on foot from a position; polygons in CGCS2000 lon lat (equal to WGS 84).
 
@@ -232,7 +293,7 @@ def isochrone(
     from gridsvc.services.circles import isochrone_features
 
     with open_app() as app, app.unit_of_work() as uow:
-        areas = isochrones_of(uow, lon, lat, datum, _minutes(minutes), at=at, speed_m_s=speed_m_s)
+        areas = isochrones_of(uow, lon, lat, datum, _minutes(minutes), at=at, speed_m_s=speed_m_s, hour=hour)
     collection = isochrone_features(areas, speed_m_s)
     if out is not None:
         out.write_text(json.dumps(collection, ensure_ascii=False), encoding="utf-8")

@@ -27,6 +27,8 @@ _EXAMPLES = {
     "components": "gridsvc import components 部件.shp --datum EPSG:4547 --encoding gb18030 --partial",
     "water": "gridsvc import water rivers.geojson --datum wgs84",
     "barriers": "gridsvc import barriers walls.shp --datum file",
+    "compounds": "gridsvc import compounds 小区.gpkg --datum cgcs2000",
+    "gates": "gridsvc import gates 出入口.csv --datum gcj02",
     "osm": "gridsvc import osm city.osm.pbf",
 }
 _ABOUT = {
@@ -41,6 +43,8 @@ _ABOUT = {
     "components": "Import the register of components (部件): lamps, manhole covers, litter bins ...",
     "water": "Import rivers, lakes and canals.",
     "barriers": "Import walls, rails and banks.",
+    "compounds": "Import walled compounds: what lies inside is reached through their gates only.",
+    "gates": "Import gates of walled compounds, with the hours they are open.",
     "osm": "Import streets, buildings and facilities from an OpenStreetMap extract (.osm.pbf).",
 }
 

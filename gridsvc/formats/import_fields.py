@@ -57,6 +57,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field("name", "text", (*_NAME, "道路名称", "路名")),
         Field("street_class", "text", ("highway", "fclass", "道路等级", "等级", "类别"), required=True),
         Field("layer", "integer", ("层", "层次")),
+        Field("passage", "text", ("过街方式", "通行设施")),
     ),
     "water": (
         Field("water_code", "text", ("code", "编码", "osm_id")),
@@ -66,6 +67,16 @@ FIELDS: dict[str, tuple[Field, ...]] = {
     "barriers": (
         Field("barrier_code", "text", ("code", "编码", "osm_id")),
         Field("kind", "text", ("类型", "类别", "种类", "barrier"), required=True),
+    ),
+    "compounds": (
+        Field("compound_code", "text", ("code", "编码", "小区编码", "院落编码"), required=True),
+        Field("name", "text", (*_NAME, "小区名称")),
+    ),
+    "gates": (
+        Field("gate_code", "text", ("code", "编码", "出入口编码", "大门编码"), required=True),
+        Field("name", "text", (*_NAME, "出入口名称")),
+        Field("is_closed", "text", ("closed", "是否关闭", "关闭", "状态")),
+        Field("hours", "text", ("opening_hours", "开放时间", "开放时段")),
     ),
     "residences": (
         Field("residence_code", "text", ("code", "编码", "楼栋编码", "建筑编码", "building_id"), required=True),

@@ -19,6 +19,13 @@ import osmium
 import pandas as pd
 import shapely
 
+from gridsvc.circle.walk_rules import (
+    SIGNAL_CROSSING,
+    is_foot_way,
+    is_signal_crossing,
+    is_way_walkable,
+    passage_of_way,
+)
 from gridsvc.errors import FileUnreadableError
 from gridsvc.progress import SILENT, Progress
 from gridsvc.resources import content_dir
@@ -41,7 +48,8 @@ class OsmExtract:
     Attributes
     ----------
     streets
-        street_code, name, street_class, layer, geometry (LineString).
+        street_code, name, street_class, layer, is_walkable, passage and passage_share (``circle.walk_rules``: what a walk passes and
+        which share of it lies on this piece), geometry (LineString).
     residences
         residence_code, name, use, floors, households, population, geometry (Polygon).
     facilities
@@ -93,46 +101,100 @@ def _layer(tags: Any) -> int:
         return 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A way with what its tags say, its nodes and their positions (longitude, latitude)."""
+
+    code: str
+    name: str
+    street_class: str
+    layer: int
+    is_walkable: bool
+    passage: str
+    is_foot_way: bool
+    node_ids: np.ndarray
+    xy: np.ndarray
+
+
 def _streets(path: Path, counts: Counter[str]) -> pd.DataFrame:
-    ways: list[tuple[int, str, str, int]] = []
-    node_ids: list[np.ndarray] = []
-    positions: list[np.ndarray] = []
+    ways: list[_Way] = []
+    signals: list[int] = []
     reader = osmium.FileProcessor(path).with_locations().with_filter(osmium.filter.KeyFilter("highway"))
     item: Any  # a node, way, relation or area; which one it is only its methods tell
     for item in reader:  # one Python step per way: the library hands ways over one at a time
+        if item.is_node() and is_signal_crossing(item.tags):
+            signals.append(item.id)
         if not item.is_way():
             continue
         counts["highway_ways"] += 1
         nodes = [(n.ref, n.lon, n.lat) for n in item.nodes if n.location.valid()]
         if len(nodes) > 1:
-            ways.append((item.id, _name(item.tags), item.tags["highway"], _layer(item.tags)))
-            node_ids.append(np.array([n[0] for n in nodes], dtype=np.int64))
-            positions.append(np.array([n[1:] for n in nodes], dtype=np.float64))
-    return _split_at_shared_nodes(ways, node_ids, positions)
+            ways.append(_way(item, nodes))
+    frame = _split_at_shared_nodes(ways, np.array(signals, dtype=np.int64))
+    counts["street_pieces_not_walkable"] = int((~frame["is_walkable"].to_numpy(dtype=bool)).sum())
+    counts["signal_crossings"] = len(signals)
+    return frame
 
 
-def _split_at_shared_nodes(
-    ways: list[tuple[int, str, str, int]], node_ids: list[np.ndarray], positions: list[np.ndarray]
-) -> pd.DataFrame:
-    columns = ["street_code", "name", "street_class", "layer"]
+def _way(item: Any, nodes: list[tuple[int, float, float]]) -> _Way:
+    tags = dict(item.tags)
+    return _Way(
+        code=f"w{item.id}",
+        name=_name(tags),
+        street_class=tags["highway"],
+        layer=_layer(tags),
+        is_walkable=is_way_walkable(tags),
+        passage=passage_of_way(tags),
+        is_foot_way=is_foot_way(tags),
+        node_ids=np.array([n[0] for n in nodes], dtype=np.int64),
+        xy=np.array([n[1:] for n in nodes], dtype=np.float64),
+    )
+
+
+_STREET_COLUMNS = ("street_code", "name", "street_class", "layer", "is_walkable", "passage", "passage_share")
+
+
+def _split_at_shared_nodes(ways: list[_Way], signals: np.ndarray) -> pd.DataFrame:
     if not ways:
-        return pd.DataFrame({**{name: [] for name in columns}, "geometry": np.empty(0, dtype=object)})
-    every_id = np.concatenate(node_ids)
+        return pd.DataFrame({**{name: [] for name in _STREET_COLUMNS}, "geometry": np.empty(0, dtype=object)})
+    every_id = np.concatenate([way.node_ids for way in ways])
     _, inverse, uses = np.unique(every_id, return_inverse=True, return_counts=True)
-    shared = uses[inverse] > 1
+    shared, has_signal = uses[inverse] > 1, np.isin(every_id, signals)
     rows, pieces, start = [], [], 0
-    for (way_id, name, street_class, layer), ids, xy in zip(ways, node_ids, positions, strict=True):
-        cuts = np.flatnonzero(shared[start : start + len(ids)])
-        start += len(ids)
-        bounds = np.unique(np.concatenate([[0], cuts, [len(ids) - 1]]))
+    for way in ways:
+        here = slice(start, start + len(way.node_ids))
+        start = here.stop
+        bounds = np.unique(np.concatenate([[0], np.flatnonzero(shared[here]), [len(way.node_ids) - 1]]))
+        passages = _passages(way, bounds, has_signal[here])
         for k, (first, last) in enumerate(itertools.pairwise(bounds), 1):
-            piece = xy[first : last + 1]
+            piece = way.xy[first : last + 1]
             if np.any(piece != piece[0]):  # two nodes on one spot make no line
-                rows.append((f"w{way_id}-{k}", name, street_class, layer))
+                about = (f"{way.code}-{k}", way.name, way.street_class, way.layer, way.is_walkable)
+                rows.append((*about, *passages[k - 1]))
                 pieces.append(shapely.LineString(piece))
-    frame = pd.DataFrame(rows, columns=columns)
+    frame = pd.DataFrame(rows, columns=list(_STREET_COLUMNS))
     frame["geometry"] = np.array(pieces, dtype=object)
     return frame
+
+
+def _passages(way: _Way, bounds: np.ndarray, has_signal: np.ndarray) -> list[tuple[str, float]]:
+    """Return what each piece of a way passes, and which share of it.
+
+    A passage of the whole way is shared by its pieces by length. A crossing that is only a node of a foot way counts half for the piece before
+    and half for the one behind it.
+    """
+    if way.passage:
+        step = np.hypot(*(np.diff(way.xy, axis=0) * (np.cos(np.radians(way.xy[0, 1])), 1.0)).T)
+        walked = np.concatenate(([0.0], np.cumsum(step)))
+        shares = np.diff(walked[bounds]) / (walked[-1] or 1.0)
+        return [(way.passage, float(share)) for share in shares]
+    if not way.is_foot_way or not has_signal.any():
+        return [("", 0.0)] * (len(bounds) - 1)
+    shares = [
+        has_signal[first + 1 : last].sum() + (int(has_signal[first]) + int(has_signal[last])) / 2
+        for first, last in itertools.pairwise(bounds)
+    ]
+    return [(SIGNAL_CROSSING if share else "", float(share)) for share in shares]
 
 
 def read_facility_tags() -> dict[tuple[str, str], str]:

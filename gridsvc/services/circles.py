@@ -30,9 +30,10 @@ from gridsvc.geo.datums import check_lonlat, convert, parse_datum
 from gridsvc.geo.projections import area_m2, to_storage
 from gridsvc.progress import SILENT, Progress
 from gridsvc.resources import content_dir
+from gridsvc.services.compiled_network import CompiledNetwork
 from gridsvc.services.walk_networks import (
     MARGIN_M,
-    CompiledNetwork,
+    BuildOptions,
     box_around,
     build_network,
     compile_network,
@@ -61,11 +62,12 @@ __all__ = [
 class Doubts:
     """What makes a result less certain: counts of input with something missing.
 
-    Residences without an entrance start at their centroid. Unattached ones have no street within 300 m; detached ones join
+    Residences without an entrance start at their centroid, those in a walled compound without streets at its gates. Unattached ones have no street within 300 m; detached ones join
     a piece of network that is cut off from the largest. ``kinds_without_facilities`` may be a lack of data, not of clinics.
     """
 
     residences_without_entrance: int
+    residences_from_gate: int
     residences_unattached: int
     residences_detached: int
     residences_without_community: int
@@ -111,6 +113,8 @@ def run_circle(
     standard: str = DEFAULT_STANDARD,
     speed_m_s: float = PLANNING_SPEED_M_S,
     limit_s: float = CIRCLE_LIMIT_S,
+    hour: float | None = None,
+    options: BuildOptions | None = None,
     progress: Progress = SILENT,
 ) -> CircleResult:
     """Compute who walks to what in the service circle of a division and store the run; the caller commits.
@@ -128,6 +132,10 @@ def run_circle(
         Walking speed, 0.3 to 3 m/s.
     limit_s
         Longest walk looked for, at least the longest of the standard.
+    hour
+        Hour of the day, 0 up to 24, whose gates are open; None takes all that are not closed for good as open.
+    options
+        How the walking network is built; None: as the latest one of the division was.
 
     Raises
     ------
@@ -141,8 +149,10 @@ def run_circle(
     _check_walk(rules, speed_m_s, limit_s)
     progress.start("walking network")
     margin_m = max(MARGIN_M, limit_s * speed_m_s)
-    compiled, boundary = compile_network(uow, code, at, margin_m)
+    compiled, boundary = compile_network(uow, code, at, margin_m, options)
     network_id, _ = store_snapshot(uow, code, at, compiled)
+    if hour is not None:
+        compiled = compiled.at_hour(hour)
     homes = _homes(uow, code)
     facilities = _facilities(uow, rules, at, boundary, compiled.epsg, margin_m)
     walked = _walk(compiled, homes, facilities, rules, speed_m_s, limit_s, progress)
@@ -163,9 +173,10 @@ def run_circle(
         "speed_m_s": speed_m_s,
         "limit_s": limit_s,
         "ran_at": at,
-        "coverage": _coverage_document(coverage, doubts, facilities, walked.times_s),
+        "coverage": _coverage_document(coverage, doubts, facilities, walked.times_s)
+        | ({} if hour is None else {"gates_at_hour": hour}),
     }
-    run_id = _store_run(uow, run, homes["residence_code"].tolist(), walked.times_s, rules)
+    run_id = _store_run(uow, run, homes["residence_code"].tolist(), walked, rules)
     return _result(run_id, run, compiled.network, coverage, doubts, len(homes), time.perf_counter() - began)
 
 
@@ -200,12 +211,12 @@ def _result(
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Walked:
-    """Times from residences to kinds, and how both ends joined the network."""
+    """Times from residences to kinds, how both ends joined the network, and where each walk begins: entrance, centroid or gate."""
 
     times_s: np.ndarray
     origins: Attachments
     targets: Attachments
-    without_entrance: int
+    origin: np.ndarray
     facilities_of_kind: np.ndarray
 
 
@@ -219,24 +230,25 @@ def _walk(
     progress: Progress,
 ) -> _Walked:
     progress.start("attach residences and facilities")
-    origins, without_entrance = _attach_homes(compiled, homes)
-    targets = attach_points(compiled.network, metric_xy(facilities["geometry"].to_numpy(), compiled.epsg))
+    origins, origin = _attach_homes(compiled, homes)
+    places = metric_xy(facilities["geometry"].to_numpy(), compiled.epsg)
+    targets = attach_points(compiled.network, places, compound=compiled.compounds_of(places))
     number = {name: i for i, name in enumerate(rules.codes)}
     kind = np.array([number[name] for name in facilities["kind_code"]], dtype=np.int64)
     times_s = nearest_times(
         compiled.network, origins, targets, kind, len(number), speed_m_s=speed_m_s, limit_s=limit_s, progress=progress
     )
-    return _Walked(times_s, origins, targets, without_entrance, np.bincount(kind, minlength=len(number)))
+    return _Walked(times_s, origins, targets, origin, np.bincount(kind, minlength=len(number)))
 
 
 def _store_run(
-    uow: UnitOfWork, run: Mapping[str, Any], residence_codes: list[str], times_s: np.ndarray, rules: CircleStandard
+    uow: UnitOfWork, run: Mapping[str, Any], residence_codes: list[str], walked: _Walked, rules: CircleStandard
 ) -> int:
     """Store a run, unless the latest one is exactly the same; return its id."""
     latest = uow.circle_runs.latest(run["division_code"], run["standard"])
     if latest is not None and all(latest[name] == value for name, value in run.items()):
         return int(latest["circle_run_id"])
-    return uow.circle_runs.put(**run, times=_times_frame(residence_codes, times_s, rules))
+    return uow.circle_runs.put(**run, times=_times_frame(residence_codes, walked, rules))
 
 
 def _check_walk(rules: CircleStandard, speed_m_s: float, limit_s: float) -> None:
@@ -271,18 +283,22 @@ def _facilities(
     return found[found["kind_code"].isin(rules.codes)]
 
 
-def _attach_homes(compiled: CompiledNetwork, homes: gpd.GeoDataFrame) -> tuple[Attachments, int]:
-    """Attach entrances, or centroids where there is none; return how many those are."""
+def _attach_homes(compiled: CompiledNetwork, homes: gpd.GeoDataFrame) -> tuple[Attachments, np.ndarray]:
+    """Attach entrances, or centroids where there is none; return which was taken, ``gate`` in compounds without streets."""
     doors = homes[["entrance_lon", "entrance_lat"]].to_numpy(dtype=float, copy=True)
     unknown = ~np.isfinite(doors).all(axis=1)
     doors[unknown] = shapely.get_coordinates(shapely.centroid(homes["geometry"].to_numpy()[unknown]))
-    return attach_points(compiled.network, metric_xy(shapely.points(doors), compiled.epsg)), int(unknown.sum())
+    xy = metric_xy(shapely.points(doors), compiled.epsg)
+    compound = compiled.compounds_of(xy)
+    origin = np.where(np.isin(compound, compiled.yards), "gate", np.where(unknown, "centroid", "entrance"))
+    return attach_points(compiled.network, xy, compound=compound), origin.astype(object)
 
 
 def _doubts(network: WalkNetwork, homes: gpd.GeoDataFrame, walked: _Walked, rules: CircleStandard) -> Doubts:
     on = walked.origins.is_attached
     return Doubts(
-        residences_without_entrance=walked.without_entrance,
+        residences_without_entrance=int((walked.origin == "centroid").sum()),
+        residences_from_gate=int((walked.origin == "gate").sum()),
         residences_unattached=int((~on).sum()),
         residences_detached=int((network.node_component[network.edge_u[walked.origins.edge[on]]] > 0).sum()),
         residences_without_community=int(homes["community_code"].isna().sum()),
@@ -324,15 +340,18 @@ def _coverage_document(
     )
 
 
-def _times_frame(codes: list[str], times_s: np.ndarray, rules: CircleStandard) -> pd.DataFrame:
+def _times_frame(codes: list[str], walked: _Walked, rules: CircleStandard) -> pd.DataFrame:
     """Return one row per residence with the seconds to each kind reached, as it is stored."""
+    times_s = walked.times_s
     reached = np.isfinite(times_s)
     tenths = np.round(times_s, 1)
     walks = [
         {rules.codes[column]: float(row[column]) for column in np.flatnonzero(known)}
         for row, known in zip(tenths, reached, strict=True)
     ]
-    return pd.DataFrame({"residence_code": codes, "walk_s": walks, "kinds_reached": reached.sum(axis=1)})
+    return pd.DataFrame(
+        {"residence_code": codes, "walk_s": walks, "kinds_reached": reached.sum(axis=1), "origin": walked.origin}
+    )
 
 
 def isochrone(
@@ -344,6 +363,7 @@ def isochrone(
     *,
     at: datetime,
     speed_m_s: float = PLANNING_SPEED_M_S,
+    hour: float | None = None,
 ) -> list[tuple[float, MultiPolygon]]:
     """Return the areas walked to from a point within each number of minutes.
 
@@ -355,6 +375,8 @@ def isochrone(
         Limits, up to 60 each.
     at
         Instant of the divisions; the latest stored network there is used.
+    hour
+        Hour of the day, 0 up to 24, whose gates are open; None takes all that are not closed for good as open.
 
     Returns
     -------
@@ -373,9 +395,9 @@ def isochrone(
     _check_speed(speed_m_s)
     check_lonlat(lon, lat)
     own_lon, own_lat = (float(value) for value in convert(lon, lat, parse_datum(datum), "cgcs2000"))
-    compiled = network_at(uow, own_lon, own_lat, at)
+    compiled = network_at(uow, own_lon, own_lat, at, hour=hour)
     xy = metric_xy(np.array([shapely.Point(own_lon, own_lat)], dtype=object), compiled.epsg)
-    origin = attach_points(compiled.network, xy)
+    origin = attach_points(compiled.network, xy, compound=compiled.compounds_of(xy))
     if not origin.is_attached[0]:
         raise OutsideCoverageError(
             f"No street lies near ({own_lon:.6f}, {own_lat:.6f}).", hint="Choose a point closer to a walkable street."

@@ -36,6 +36,7 @@ from gridsvc.services.imports_basemap import (
     store_water,
 )
 from gridsvc.services.imports_components import check_components, store_components
+from gridsvc.services.imports_compounds import check_compounds, check_gates, store_compounds, store_gates
 from gridsvc.services.imports_divisions import check_divisions, store_divisions
 from gridsvc.services.imports_grids import GRID_KINDS, check_grids, store_grids
 from gridsvc.services.imports_osm import check_osm, store_osm
@@ -46,17 +47,19 @@ from gridsvc.store.unit_of_work import UnitOfWork
 
 KINDS = (
     "divisions", "streets", "residences", "facilities", "workers", "grids", "reports", "water", "barriers", "osm",
-    "addresses", "components",
+    "addresses", "components", "compounds", "gates",
 )  # fmt: skip
 _CHECK: dict[str, Callable[[Batch, UnitOfWork, ImportOptions], pd.DataFrame]] = {
     "divisions": check_divisions, "streets": check_streets, "water": check_water, "barriers": check_barriers,
     "residences": check_residences, "facilities": check_facilities, "workers": check_workers, "grids": check_grids,
-    "reports": check_reports, "addresses": check_addresses, "components": check_components,
+    "reports": check_reports, "addresses": check_addresses, "components": check_components, "compounds": check_compounds,
+    "gates": check_gates,
 }  # fmt: skip
 _STORE: dict[str, Callable[[UnitOfWork, pd.DataFrame, ImportOptions], tuple[Any, ...]]] = {
     "divisions": store_divisions, "streets": store_streets, "water": store_water, "barriers": store_barriers,
     "residences": store_residences, "facilities": store_facilities, "workers": store_workers, "grids": store_grids,
-    "reports": store_reports, "addresses": store_addresses, "components": store_components,
+    "reports": store_reports, "addresses": store_addresses, "components": store_components, "compounds": store_compounds,
+    "gates": store_gates,
 }  # fmt: skip
 _DEFAULT_NETWORK = "security"
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from gridsvc.circle.walk_rules import PASSAGES
 from gridsvc.resources import content_dir
 from gridsvc.services.import_batch import (
     Batch,
@@ -32,6 +33,15 @@ _WATER_KINDS = {
     "运河": "canal",
     "水渠": "canal",
     "渠": "canal",
+}
+_PASSAGES = {
+    "信号灯过街": "signal_crossing",
+    "人行横道": "signal_crossing",
+    "过街天桥": "overpass",
+    "天桥": "overpass",
+    "地下通道": "underpass",
+    "台阶": "steps",
+    "电梯": "elevator",
 }
 _BARRIER_KINDS = {
     "wall": "wall",
@@ -72,6 +82,9 @@ def check_streets(batch: Batch, uow: UnitOfWork, options: ImportOptions) -> pd.D
         {"street_code": codes, "name": batch.text("name"), "street_class": classes, "layer": layers.astype(np.int64)}
     )
     frame["is_walkable"] = [walkable.get(value, False) for value in classes]
+    passages = np.array([_PASSAGES.get(value, value) for value in batch.text("passage")], dtype=object)
+    refuse_unknown(batch, "passage", passages, {"", *PASSAGES}, f"one of {', '.join(PASSAGES)}")
+    frame["passage"], frame["passage_share"] = passages, np.where(passages == "", 0.0, 1.0)
     frame["geometry"] = batch.geometry
     return frame
 

@@ -23,11 +23,9 @@ def check_osm(extract: OsmExtract, source: str) -> tuple[dict[str, geopandas.Geo
 
     Unlike other files an extract is nobody's list to mend, so one faulty shape does not refuse the whole.
     """
-    walkable = street_classes()
     streets = extract.streets.copy()
-    known = streets["street_class"].isin(walkable.keys())
+    known = streets["street_class"].isin(street_classes().keys())
     streets["street_class"] = streets["street_class"].where(known, _UNKNOWN_CLASS)
-    streets["is_walkable"] = streets["street_class"].map(walkable).astype(bool)
     left_out: list[RowError] = []
     frames = {
         "streets": _sound(streets, "street_code", source, left_out),

@@ -30,7 +30,7 @@ def check_residences(batch: Batch, uow: UnitOfWork, options: ImportOptions) -> p
     codes = batch.text("residence_code")
     refuse_duplicates(batch, "residence_code", codes)
     require_geometry(batch, "polygon", codes, repair=options.repair)
-    _single_polygons(batch, codes)
+    single_polygons(batch, codes, "has several parts; give each building a row of its own")
     uses = np.array([_USES.get(value, value) for value in batch.text("use", "residential")], dtype=object)
     refuse_unknown(
         batch, "use", uses, set(_USES.values()), "one of residential, commercial, school, public, industrial"
@@ -71,13 +71,13 @@ def store_facilities(uow: UnitOfWork, frame: pd.DataFrame, options: ImportOption
     return uow.facilities.put_frame(frame, options.at)
 
 
-def _single_polygons(batch: Batch, codes: np.ndarray) -> None:
-    """Make multipolygons of one part polygons; a building of several parts is refused: which part has the households?"""
+def single_polygons(batch: Batch, codes: np.ndarray, reason: str) -> None:
+    """Make multipolygons of one part polygons; those of several parts are refused: which part has the households?"""
     multi = batch.good & (shapely.get_type_id(batch.geometry) == shapely.GeometryType.MULTIPOLYGON)
     parts = shapely.get_num_geometries(batch.geometry)
     single = multi & (parts == 1)
     batch.geometry[single] = shapely.get_geometry(batch.geometry[single], 0)
-    batch.refuse(multi & (parts > 1), "geometry", "has several parts; give each building a row of its own", codes)
+    batch.refuse(multi & (parts > 1), "geometry", reason, codes)
 
 
 def _entrances(batch: Batch) -> np.ndarray:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from threading import Lock
 from typing import Any
 
@@ -14,17 +17,94 @@ import geopandas as gpd
 import numpy as np
 import shapely
 
-from gridsvc.circle.walk_network import WalkNetwork, build_walk_network, network_from_edges
-from gridsvc.errors import NotFoundError, OutsideCoverageError
+from gridsvc.circle.gates import (
+    Compounds,
+    Gates,
+    WallPassages,
+    compounds_of_walls,
+    wall_streets,
+    with_more_compounds,
+    with_more_gates,
+)
+from gridsvc.circle.street_lines import JOIN_TOLERANCE_M, StreetLines, join_crossings, join_loose_ends
+from gridsvc.circle.walk_network import build_walk_network, network_from_edges
+from gridsvc.circle.walk_rules import NEVER_CLASSES, TRUNK_CLASSES, load_penalties, passage_seconds, with_penalties
+from gridsvc.errors import FileUnreadableError, NotFoundError, OutsideCoverageError, RequestInvalidError
 from gridsvc.geo.projections import STORAGE_EPSG, to_metric, to_storage, zone_of
+from gridsvc.resources import content_dir
+from gridsvc.services.compiled_network import CompiledNetwork, load_network, save_network
 from gridsvc.store.unit_of_work import UnitOfWork
+
+logger = logging.getLogger(__name__)
 
 MARGIN_M = 1200.0  # a walk of 15 minutes at 1.2 m/s, and the way from the door
 
 
+@cache
+def walk_penalties() -> dict[str, float]:
+    """Return passage -> seconds, from ``data/walk_penalties.csv``."""
+    with (content_dir("data") / "walk_penalties.csv").open(encoding="utf-8", newline="") as table:
+        return load_penalties(csv.DictReader(table))
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """How a network is built.
+
+    Attributes
+    ----------
+    penalties
+        Passage -> seconds set otherwise than in ``data/walk_penalties.csv``.
+    has_penalties
+        False counts metres only.
+    trunk_walkable
+        Whether trunk roads are walked.
+    join_m
+        A street that ends this near another one is joined to it. Unit: m; 0 joins nothing.
+    joins_crossings
+        Whether streets of one layer that cross meet there; for line files without common vertices.
+    """
+
+    penalties: Mapping[str, float] = field(default_factory=dict)
+    has_penalties: bool = True
+    trunk_walkable: bool = False
+    join_m: float = JOIN_TOLERANCE_M
+    joins_crossings: bool = False
+
+    def penalty_s(self) -> dict[str, float]:
+        """Return passage -> seconds as they count.
+
+        Raises
+        ------
+        RequestInvalidError
+            When a passage is not known or its seconds are impossible.
+        """
+        known = with_penalties(walk_penalties(), self.penalties)
+        return known if self.has_penalties else dict.fromkeys(known, 0.0)
+
+    @classmethod
+    def of_build(cls, build: Mapping[str, Any]) -> BuildOptions:
+        """Return the options a stored network was built with; the defaults where nothing is known of it."""
+        if not build:
+            return cls()
+        return cls(
+            penalties=build["penalties_s"],
+            trunk_walkable=build["trunk_walkable"],
+            join_m=build["join_m"],
+            joins_crossings=build["joins_crossings"],
+        )
+
+
+DEFAULT_BUILD = BuildOptions()
+
+
 @dataclass(frozen=True, slots=True)
 class WalkNetworkResult:
-    """A stored walking network; ``is_reused`` when the streets had not changed since it was built."""
+    """A stored walking network; ``is_reused`` when the streets had not changed since it was built.
+
+    ``compounds`` are walled; ``wall_gaps`` are places where a street meets a wall and no gate is known: closed. ``joined_ends`` were loose.
+    What was left out is named: gates on no wall, gates without a street within 100 m, compounds without a gate (taken as not walled).
+    """
 
     walk_network_id: int
     nodes: int
@@ -32,16 +112,16 @@ class WalkNetworkResult:
     components: int
     largest_share: float
     length_km: float
+    penalty_s: float
+    compounds: int
+    gates: int
+    wall_gaps: int
+    joined_ends: int
+    gates_on_no_wall: list[str]
+    gates_without_street: list[str]
+    compounds_without_gate: list[str]
     is_reused: bool
     seconds: float
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class CompiledNetwork:
-    """A network in memory and the metric CRS it is in."""
-
-    network: WalkNetwork
-    epsg: int
 
 
 class _RecentNetworks:
@@ -69,7 +149,9 @@ class _RecentNetworks:
 _recent = _RecentNetworks()
 
 
-def build_network(uow: UnitOfWork, code: str, at: datetime, *, margin_m: float = MARGIN_M) -> WalkNetworkResult:
+def build_network(
+    uow: UnitOfWork, code: str, at: datetime, *, margin_m: float = MARGIN_M, options: BuildOptions = DEFAULT_BUILD
+) -> WalkNetworkResult:
     """Build the walking network of a division and store it as a snapshot; the caller commits.
 
     When nothing has changed since the last snapshot, that one is used and nothing is written.
@@ -87,11 +169,14 @@ def build_network(uow: UnitOfWork, code: str, at: datetime, *, margin_m: float =
         When the division or its boundary is not there.
     GeometryError
         When no walkable street lies in it.
+    RequestInvalidError
+        When an option is impossible.
     """
     began = time.perf_counter()
-    compiled, _ = compile_network(uow, code, at, margin_m)
+    compiled, _ = compile_network(uow, code, at, margin_m, options)
     network_id, is_reused = store_snapshot(uow, code, at, compiled)
     network, report = compiled.network, compiled.network.components
+    passages = compiled.passages.code
     return WalkNetworkResult(
         walk_network_id=network_id,
         nodes=len(network.node_xy),
@@ -99,6 +184,14 @@ def build_network(uow: UnitOfWork, code: str, at: datetime, *, margin_m: float =
         components=report.components,
         largest_share=report.largest_share,
         length_km=float(network.edge_length_m.sum()) / 1000.0,
+        penalty_s=float(network.edge_penalty_s.sum()),
+        compounds=len(compiled.compounds.code),
+        gates=sum(code != "" for code in passages),
+        wall_gaps=sum(code == "" for code in passages),
+        joined_ends=compiled.build["joined_ends"],
+        gates_on_no_wall=compiled.build["gates_on_no_wall"],
+        gates_without_street=compiled.build["gates_without_street"],
+        compounds_without_gate=compiled.build["compounds_without_gate"],
         is_reused=is_reused,
         seconds=time.perf_counter() - began,
     )
@@ -126,40 +219,136 @@ def metric_xy(points: np.ndarray, epsg: int) -> np.ndarray:
     return shapely.get_coordinates(to_metric(points, epsg)) if len(points) else np.empty((0, 2))
 
 
-def compile_network(uow: UnitOfWork, code: str, at: datetime, margin_m: float) -> tuple[CompiledNetwork, Any]:
-    """Return the network of a division and its margin, and the metric boundary."""
+def compile_network(
+    uow: UnitOfWork, code: str, at: datetime, margin_m: float, options: BuildOptions | None = None
+) -> tuple[CompiledNetwork, Any]:
+    """Return the network of a division and its margin, and the metric boundary.
+
+    Without ``options`` it is built as the latest stored one of the division was.
+    """
+    if options is None:
+        before = uow.walk_networks.latest(code)
+        is_own = before is not None and before["division_code"] == code
+        options = BuildOptions.of_build(before["build"] if before is not None and is_own else {})
+    if not 0.0 <= options.join_m <= 5.0:
+        raise RequestInvalidError(
+            f"Ends cannot be joined over {options.join_m:g} m.", hint="Give 0 to 5 m.", field="join_m"
+        )
+    penalties = options.penalty_s()
     boundary, epsg = _boundary(uow, code, at)
-    streets = uow.streets.list(bbox=box_around(boundary, epsg, margin_m))
+    box = box_around(boundary, epsg, margin_m)
+    streets = uow.streets.list(bbox=box)
+    walkable = streets["is_walkable"].to_numpy(dtype=bool) & ~streets["street_class"].isin(NEVER_CLASSES).to_numpy()
+    if options.trunk_walkable:
+        walkable |= streets["street_class"].isin(TRUNK_CLASSES).to_numpy()
     lines = to_metric(streets["geometry"].to_numpy(), epsg)
     shapely.prepare(boundary)
-    near = shapely.dwithin(boundary, lines, margin_m)
-    network = build_walk_network(
+    near = walkable & shapely.dwithin(boundary, lines, margin_m)
+    passage = streets["passage"].to_numpy(dtype=object)[near]
+    drawn = StreetLines.of(
         lines[near],
-        streets["street_class"].to_numpy(dtype=object)[near].tolist(),
-        is_walkable=streets["is_walkable"].to_numpy(dtype=bool)[near],
-        layer=streets["layer"].to_numpy()[near],
+        streets["layer"].to_numpy()[near],
+        passage_seconds(passage, streets["passage_share"].to_numpy()[near], penalties),
     )
-    return CompiledNetwork(network, epsg), boundary
+    crossings = 0
+    if options.joins_crossings:
+        drawn, crossings = join_crossings(drawn)
+    drawn, joined = join_loose_ends(drawn, options.join_m)
+    compounds, gates = _walls(uow, box, epsg)
+    walled = wall_streets(drawn.lines, compounds, gates, layer=drawn.layer, penalty_s=drawn.penalty_s)
+    network = build_walk_network(
+        walled.lines,
+        layer=walled.layer,
+        penalty_s=walled.penalty_s,
+        gate=walled.gate,
+        is_closed=walled.is_closed,
+        compound=walled.compound,
+    )
+    build = {
+        "margin_m": margin_m,
+        "penalties_s": penalties,
+        "trunk_walkable": options.trunk_walkable,
+        "join_m": options.join_m,
+        "joins_crossings": options.joins_crossings,
+        "joined_ends": joined,
+        "joined_crossings": crossings,
+        "gates_on_no_wall": list(walled.gates_on_no_wall),
+        "gates_without_street": list(walled.gates_without_street),
+        "compounds_without_gate": list(walled.compounds_without_gate),
+    }
+    return CompiledNetwork(network, epsg, walled.compounds, walled.passages, walled.yards, build), boundary
+
+
+def _walls(uow: UnitOfWork, box: tuple[float, float, float, float], epsg: int) -> tuple[Compounds, Gates]:
+    """Return compounds and gates in a box: those stored, and those of walls with openings where none are stored."""
+    areas, points, barriers = uow.compounds.list(bbox=box), uow.gates.list(bbox=box), uow.barriers.list(bbox=box)
+    stored = Compounds(tuple(areas["compound_code"]), to_metric(areas["geometry"].to_numpy(), epsg))
+    walls = to_metric(barriers["geometry"].to_numpy()[(barriers["kind"] == "wall").to_numpy()], epsg)
+    drawn, openings = compounds_of_walls(walls)
+    known = Gates(
+        tuple(points["gate_code"]),
+        metric_xy(points["geometry"].to_numpy(), epsg),
+        points["is_closed"].to_numpy(dtype=bool),
+        tuple(points["hours"]),
+    )
+    return with_more_compounds(stored, drawn), with_more_gates(known, openings)
 
 
 def store_snapshot(uow: UnitOfWork, code: str, at: datetime, compiled: CompiledNetwork) -> tuple[int, bool]:
     """Return the id of the stored snapshot, and whether it was there already."""
-    network = compiled.network
+    network, passages, compounds = compiled.network, compiled.passages, compiled.compounds
     edges = gpd.GeoDataFrame(
-        {"node_u": network.edge_u, "node_v": network.edge_v, "length_m": network.edge_length_m},
+        {
+            "node_u": network.edge_u,
+            "node_v": network.edge_v,
+            "length_m": network.edge_length_m,
+            "penalty_s": network.edge_penalty_s,
+            "gate": network.edge_gate,
+            "closed_by": network.edge_closed_by,
+            "compound": network.edge_compound,
+        },
         geometry=to_storage(network.edge_lines, compiled.epsg),
+        crs=STORAGE_EPSG,
+    )
+    gates = gpd.GeoDataFrame(
+        {
+            "gate": np.arange(len(passages.code)),
+            "gate_code": list(passages.code),
+            "compound": passages.compound,
+            "is_closed": passages.is_closed,
+            "hours": list(passages.hours),
+        },
+        geometry=to_storage(shapely.points(passages.xy), compiled.epsg),
+        crs=STORAGE_EPSG,
+    )
+    number = np.arange(len(compounds.code))
+    areas = gpd.GeoDataFrame(
+        {"compound": number, "compound_code": list(compounds.code), "is_yard": np.isin(number, compiled.yards)},
+        geometry=to_storage(compounds.outline, compiled.epsg),
         crs=STORAGE_EPSG,
     )
     before = uow.walk_networks.latest(code)
     network_id = uow.walk_networks.put(
-        code, edges, nodes=len(network.node_xy), components=network.components.components, built_at=at
+        code,
+        edges,
+        nodes=len(network.node_xy),
+        components=network.components.components,
+        built_at=at,
+        compounds=areas,
+        gates=gates,
+        build=compiled.build,
     )
     # ids only grow: one that is not beyond the latest was there before
     return network_id, before is not None and network_id <= before["walk_network_id"]
 
 
-def network_at(uow: UnitOfWork, lon: float, lat: float, at: datetime) -> CompiledNetwork:
-    """Return the latest stored network around a point (EPSG:4490), loaded once per process.
+def network_at(uow: UnitOfWork, lon: float, lat: float, at: datetime, *, hour: float | None = None) -> CompiledNetwork:
+    """Return the latest stored network around a point (EPSG:4490), loaded once per process, from a file that processes share.
+
+    Parameters
+    ----------
+    hour
+        Hour of the day, 0 up to 24, whose gates are open; None takes all that are not closed for good as open.
 
     Raises
     ------
@@ -181,16 +370,52 @@ def network_at(uow: UnitOfWork, lon: float, lat: float, at: datetime) -> Compile
         )
     compiled = _recent.get(stored["content_sha256"])
     if compiled is None:
-        compiled = _load(uow, stored, at)
+        compiled = _compiled(uow, stored, at)
         _recent.put(stored["content_sha256"], compiled)
-    return compiled
+    return compiled if hour is None else compiled.at_hour(hour)
+
+
+def _compiled(uow: UnitOfWork, stored: Mapping[str, Any], at: datetime) -> CompiledNetwork:
+    """Return a stored network from its file; where there is none, from the database, and write the file."""
+    if uow.cache_dir is None:
+        return _load(uow, stored, at)
+    path = uow.cache_dir / f"{stored['content_sha256']}.walk"
+    try:
+        return load_network(path)
+    except FileUnreadableError as missing:
+        logger.info("compiling the walking network %s: %s", stored["walk_network_id"], missing)
+    compiled = _load(uow, stored, at)
+    try:
+        save_network(path, compiled)
+        # the mapped one: its memory is that of the other processes
+        return load_network(path)
+    except OSError as error:
+        logger.warning("the walking network cannot be kept in %s: %s", path.parent, error)
+        return compiled
 
 
 def _load(uow: UnitOfWork, stored: Mapping[str, Any], at: datetime) -> CompiledNetwork:
     _, epsg = _boundary(uow, stored["division_code"], at)
     edges = uow.walk_networks.edges(stored["walk_network_id"])
-    lines = to_metric(edges["geometry"].to_numpy(), epsg)
+    areas = uow.walk_networks.compounds(stored["walk_network_id"])
+    gates = uow.walk_networks.gates(stored["walk_network_id"])
     network = network_from_edges(
-        edges["node_u"].to_numpy(), edges["node_v"].to_numpy(), edges["length_m"].to_numpy(), lines
+        edges["node_u"].to_numpy(),
+        edges["node_v"].to_numpy(),
+        edges["length_m"].to_numpy(),
+        to_metric(edges["geometry"].to_numpy(), epsg),
+        penalty_s=edges["penalty_s"].to_numpy(),
+        gate=edges["gate"].to_numpy(),
+        closed_by=edges["closed_by"].to_numpy(),
+        compound=edges["compound"].to_numpy(),
     )
-    return CompiledNetwork(network, epsg)
+    passages = WallPassages(
+        code=tuple(gates["gate_code"]),
+        compound=gates["compound"].to_numpy(dtype=np.int32),
+        xy=metric_xy(gates["geometry"].to_numpy(), epsg),
+        is_closed=gates["is_closed"].to_numpy(dtype=bool),
+        hours=tuple(gates["hours"]),
+    )
+    compounds = Compounds(tuple(areas["compound_code"]), to_metric(areas["geometry"].to_numpy(), epsg))
+    yards = tuple(areas["compound"].to_numpy()[areas["is_yard"].to_numpy(dtype=bool)].tolist())
+    return CompiledNetwork(network, epsg, compounds, passages, yards, dict(stored["build"]))

@@ -1,4 +1,4 @@
-"""Streets, water and barriers: put by code, listed by box, boundary or division."""
+"""Streets, water, barriers, compounds and gates: put by code, listed by box, boundary or division."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gridsvc.errors import ForbiddenError
 from gridsvc.store.frames import chosen_columns, read_frame, wkb
 from gridsvc.store.puts import put_current
 from gridsvc.store.repository import Repository
-from gridsvc.store.tables import STORAGE_SRID, barriers, divisions, streets, water_areas
+from gridsvc.store.tables import STORAGE_SRID, barriers, compounds, divisions, gates, streets, water_areas
 
 Bounds = tuple[float, float, float, float]
 
@@ -125,3 +125,17 @@ class BarrierRepository(BasemapRepository):
 
     table = barriers
     key = "barrier_code"
+
+
+class CompoundRepository(BasemapRepository):
+    """Walled areas."""
+
+    table = compounds
+    key = "compound_code"
+
+
+class GateRepository(BasemapRepository):
+    """Gates in the walls of compounds."""
+
+    table = gates
+    key = "gate_code"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +17,15 @@ from gridsvc.errors import NotFoundError
 from gridsvc.store.bulk import copy_frame
 from gridsvc.store.frames import plain_columns, read_frame, wkb
 from gridsvc.store.repository import Repository, like_pattern
-from gridsvc.store.tables import circle_runs, residence_times, residences, walk_edges, walk_networks
+from gridsvc.store.tables import (
+    circle_runs,
+    residence_times,
+    residences,
+    walk_compounds,
+    walk_edges,
+    walk_gates,
+    walk_networks,
+)
 
 
 def _covers(table: Table, prefix: str) -> ColumnElement[bool]:
@@ -27,27 +36,52 @@ def _covers(table: Table, prefix: str) -> ColumnElement[bool]:
     return or_(code.like(like_pattern(prefix)), literal(prefix).like(code + "%"))
 
 
+def _content_sha256(division_code: str, parts: Iterable[gpd.GeoDataFrame], build: Mapping[str, Any]) -> str:
+    """Return the hash of all that makes a network what it is; the same for the same network on every machine."""
+    digest = hashlib.sha256(f"{division_code} {json.dumps(build, sort_keys=True)}".encode())
+    for part in parts:
+        for name in sorted(part.columns.drop("geometry")):
+            values = part[name].to_numpy()
+            digest.update(repr(values.tolist()).encode() if values.dtype == object else values.tobytes())
+        digest.update(b"".join(shapely.to_wkb(part.geometry.to_numpy(), byte_order=1)))
+    return digest.hexdigest()
+
+
 class WalkNetworkRepository(Repository):
     """Walking networks: dated snapshots. A walk does not stop at a border, so a network that contains the scope is seen whole."""
 
     def put(
-        self, division_code: str, edges: gpd.GeoDataFrame, *, nodes: int, components: int, built_at: datetime
+        self,
+        division_code: str,
+        edges: gpd.GeoDataFrame,
+        *,
+        nodes: int,
+        components: int,
+        built_at: datetime,
+        compounds: gpd.GeoDataFrame | None = None,
+        gates: gpd.GeoDataFrame | None = None,
+        build: Mapping[str, Any] | None = None,
     ) -> int:
         """Keep a network and return its id; that of the same network if it is there already.
 
         Parameters
         ----------
         edges
-            node_u, node_v, length_m and geometry (LineString, EPSG:4490).
+            node_u, node_v, length_m and geometry (LineString, EPSG:4490); penalty_s, gate, closed_by and compound where they
+            are not 0 and -1.
+        compounds
+            compound, compound_code, is_yard and geometry (Polygon, EPSG:4490).
+        gates
+            gate, gate_code, compound, is_closed, hours and geometry (Point, EPSG:4490).
+        build
+            How it was built, JSON-serialisable.
         components
             Number of connected parts.
         """
         self.refuse_outside([division_code])
-        digest = hashlib.sha256(division_code.encode())
-        for name in ("node_u", "node_v", "length_m"):
-            digest.update(edges[name].to_numpy().tobytes())
-        digest.update(b"".join(shapely.to_wkb(edges.geometry.to_numpy(), byte_order=1)))
-        content = digest.hexdigest()
+        parts = {walk_edges: edges, walk_compounds: compounds, walk_gates: gates}
+        described = dict(build or {})
+        content = _content_sha256(division_code, [part for part in parts.values() if part is not None], described)
         known = self.connection.scalar(
             select(walk_networks.c.walk_network_id).where(walk_networks.c.content_sha256 == content)
         )
@@ -55,11 +89,13 @@ class WalkNetworkRepository(Repository):
             return known
         values = {
             "division_code": division_code, "content_sha256": content, "nodes": nodes, "edges": len(edges),
-            "components": components, "built_at": built_at,
+            "components": components, "built_at": built_at, "gates": 0 if gates is None else len(gates), "build": described,
         }  # fmt: skip
         statement = insert(walk_networks).values(values).returning(walk_networks.c.walk_network_id)
         network_id = self.connection.execute(statement).scalar_one()
-        copy_frame(self.connection, walk_edges, edges.assign(walk_network_id=network_id))
+        for table, part in parts.items():
+            if part is not None:
+                copy_frame(self.connection, table, part.assign(walk_network_id=network_id))
         return network_id
 
     def latest(self, prefix: str = "") -> dict[str, Any] | None:
@@ -74,15 +110,23 @@ class WalkNetworkRepository(Repository):
         return dict(row) if row else None
 
     def edges(self, walk_network_id: int) -> gpd.GeoDataFrame:
-        """Return the edges of a network in the order they were put: node_u, node_v, length_m (m), geometry."""
+        """Return the edges of a network in the order they were put: node_u, node_v, length_m (m), penalty_s (s), gate, closed_by, compound, geometry."""
+        return self._part(walk_edges, walk_network_id, walk_edges.c.walk_edge_id)
+
+    def compounds(self, walk_network_id: int) -> gpd.GeoDataFrame:
+        """Return the walled compounds of a network by number: compound, compound_code, is_yard, geometry."""
+        return self._part(walk_compounds, walk_network_id, walk_compounds.c.compound)
+
+    def gates(self, walk_network_id: int) -> gpd.GeoDataFrame:
+        """Return where streets pass walls, by number: gate, gate_code, compound, is_closed, hours, geometry."""
+        return self._part(walk_gates, walk_network_id, walk_gates.c.gate)
+
+    def _part(self, table: Table, walk_network_id: int, order: ColumnElement[Any]) -> gpd.GeoDataFrame:
         seen = select(walk_networks.c.walk_network_id).where(
             walk_networks.c.walk_network_id == walk_network_id, _covers(walk_networks, self.scope)
         )
-        statement = (
-            select(walk_edges.c.node_u, walk_edges.c.node_v, walk_edges.c.length_m, wkb(walk_edges.c.geom))
-            .where(walk_edges.c.walk_network_id.in_(seen))
-            .order_by(walk_edges.c.walk_edge_id)
-        )
+        columns = plain_columns(table, "walk_network_id", "walk_edge_id")
+        statement = select(*columns, wkb(table.c.geom)).where(table.c.walk_network_id.in_(seen)).order_by(order)
         return read_frame(self.connection, statement)
 
 
@@ -108,7 +152,7 @@ class CircleRunRepository(Repository):
         coverage
             Figures, JSON-serialisable; keyed by division code wherever they are of one place.
         times
-            residence_code, walk_s (dict: kind code to seconds, unreachable kinds absent), kinds_reached.
+            residence_code, walk_s (dict: kind code to seconds, unreachable kinds absent), kinds_reached, origin.
         """
         self.refuse_outside([division_code])
         values = {
@@ -137,7 +181,7 @@ class CircleRunRepository(Repository):
         return None if row is None else dict(row) | {"coverage": _cut(row["coverage"], self.scope)}
 
     def times(self, circle_run_id: int, prefix: str = "") -> pd.DataFrame:
-        """Return residence_code, walk_s (dict), kinds_reached of the residences under ``prefix`` in a run, by code.
+        """Return residence_code, walk_s (dict), kinds_reached, origin of the residences under ``prefix`` in a run, by code.
 
         Raises
         ------

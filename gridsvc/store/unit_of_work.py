@@ -11,7 +11,13 @@ from sqlalchemy import Connection, Engine, NestedTransaction, RootTransaction
 
 from gridsvc.store.access import AccessRepository
 from gridsvc.store.audit import AuditRepository
-from gridsvc.store.basemap import BarrierRepository, StreetRepository, WaterRepository
+from gridsvc.store.basemap import (
+    BarrierRepository,
+    CompoundRepository,
+    GateRepository,
+    StreetRepository,
+    WaterRepository,
+)
 from gridsvc.store.case_moves import CaseMoveRepository
 from gridsvc.store.cases import CaseRepository
 from gridsvc.store.categories import CategoryRepository
@@ -258,6 +264,16 @@ class UnitOfWork:
     def barriers(self) -> BarrierRepository:
         """Walls, rails, banks."""
         return BarrierRepository(self.connection, self.scope)
+
+    @cached_property
+    def compounds(self) -> CompoundRepository:
+        """Walled areas."""
+        return CompoundRepository(self.connection, self.scope)
+
+    @cached_property
+    def gates(self) -> GateRepository:
+        """Gates of compounds."""
+        return GateRepository(self.connection, self.scope)
 
     @cached_property
     def walk_networks(self) -> WalkNetworkRepository:

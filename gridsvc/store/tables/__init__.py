@@ -16,8 +16,16 @@ from gridsvc.store.tables.cases import (
     unplaced_reports,
 )
 from gridsvc.store.tables.categories import categories, category_editions, category_limits
-from gridsvc.store.tables.circles import circle_runs, residence_times, walk_edges, walk_networks
+from gridsvc.store.tables.circles import (
+    circle_runs,
+    residence_times,
+    walk_compounds,
+    walk_edges,
+    walk_gates,
+    walk_networks,
+)
 from gridsvc.store.tables.components import component_serials, components
+from gridsvc.store.tables.compounds import compounds, gates
 from gridsvc.store.tables.division_runs import division_run_parts, division_runs
 from gridsvc.store.tables.divisions import divisions
 from gridsvc.store.tables.events import event_counter, events, events_unnumbered
@@ -53,6 +61,7 @@ __all__ = [
     "circle_runs",
     "component_serials",
     "components",
+    "compounds",
     "division_run_parts",
     "division_runs",
     "divisions",
@@ -61,6 +70,7 @@ __all__ = [
     "events_unnumbered",
     "facilities",
     "facility_kinds",
+    "gates",
     "gazetteer_builds",
     "gazetteer_changes",
     "gazetteer_grams",
@@ -87,7 +97,9 @@ __all__ = [
     "tokens",
     "unplaced_reports",
     "users",
+    "walk_compounds",
     "walk_edges",
+    "walk_gates",
     "walk_networks",
     "water_areas",
     "worker_kinds",

@@ -1,6 +1,6 @@
 """Streets, water and barriers: the lines and areas that grids follow, and the basemap drawn under them."""
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Identity, Integer, Table, Text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Float, Identity, Integer, Table, Text, text
 
 from gridsvc.store.tables.base import geometry, gist, metadata, recorded_at, sound_geometry, source_columns
 
@@ -14,10 +14,17 @@ streets = Table(
     Column("street_class", Text, nullable=False),
     Column("is_walkable", Boolean, nullable=False),
     Column("layer", Integer, nullable=False, server_default="0"),
+    # what a walk along it passes beside its metres, and which share of that lies on this piece
+    Column("passage", Text, nullable=False, server_default=""),
+    Column("passage_share", Float, nullable=False, server_default=text("0")),
     geometry("LINESTRING"),
     *source_columns(),
     recorded_at(),
     sound_geometry(),
+    CheckConstraint(
+        "passage IN ('', 'signal_crossing', 'overpass', 'underpass', 'steps', 'elevator')", name="passage_known"
+    ),
+    CheckConstraint("passage_share >= 0", name="passage_share_not_negative"),
     gist("streets"),
 )
 

@@ -1,6 +1,20 @@
 """Walking networks (dated snapshots) and the results of service-circle runs."""
 
-from sqlalchemy import BigInteger, Column, DateTime, Float, ForeignKey, Identity, Index, Integer, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    Table,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from gridsvc.store.tables.base import geometry, gist, metadata, recorded_at, sound_geometry
@@ -15,6 +29,10 @@ walk_networks = Table(
     Column("edges", Integer, nullable=False),
     Column("components", Integer, nullable=False),
     Column("built_at", DateTime(timezone=True), nullable=False),
+    # places where streets pass walls, gaps without a gate among them
+    Column("gates", Integer, nullable=False, server_default=text("0")),
+    # how it was built, and what was doubtful: penalties (s), join_m, trunk, codes left out
+    Column("build", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
 )
 
 walk_edges = Table(
@@ -31,9 +49,47 @@ walk_edges = Table(
     Column("node_u", Integer, nullable=False),
     Column("node_v", Integer, nullable=False),
     Column("length_m", Float, nullable=False),
+    Column("penalty_s", Float, nullable=False, server_default=text("0")),
+    # numbers in walk_gates and walk_compounds of the network, -1 for none
+    Column("gate", Integer, nullable=False, server_default=text("-1")),
+    Column("closed_by", Integer, nullable=False, server_default=text("-1")),
+    Column("compound", Integer, nullable=False, server_default=text("-1")),
     geometry("LINESTRING"),
     sound_geometry(),
     gist("walk_edges"),
+)
+
+walk_compounds = Table(
+    "walk_compounds",
+    metadata,
+    Column(
+        "walk_network_id", BigInteger, ForeignKey("walk_networks.walk_network_id", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("compound", Integer, primary_key=True),
+    # a compound, or wall-n where walls drawn as lines enclose it
+    Column("compound_code", Text, nullable=False),
+    # without streets of its own: homes there begin at its gates
+    Column("is_yard", Boolean, nullable=False),
+    geometry("POLYGON"),
+    sound_geometry(),
+    gist("walk_compounds"),
+)
+
+walk_gates = Table(
+    "walk_gates",
+    metadata,
+    Column(
+        "walk_network_id", BigInteger, ForeignKey("walk_networks.walk_network_id", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("gate", Integer, primary_key=True),
+    # empty where a street meets a wall and no gate is known
+    Column("gate_code", Text, nullable=False),
+    Column("compound", Integer, nullable=False),
+    Column("is_closed", Boolean, nullable=False),
+    Column("hours", Text, nullable=False),
+    geometry("POINT"),
+    sound_geometry(),
+    gist("walk_gates"),
 )
 
 circle_runs = Table(
@@ -60,4 +116,7 @@ residence_times = Table(
     # seconds to the nearest facility by kind code; a kind out of reach is absent
     Column("walk_s", JSONB, nullable=False),
     Column("kinds_reached", Integer, nullable=False),
+    # where the walk begins: entrance, centroid, or gate where the compound has no streets
+    Column("origin", Text, nullable=False, server_default="entrance"),
+    CheckConstraint("origin IN ('entrance', 'centroid', 'gate')", name="origin_known"),
 )

@@ -3,9 +3,10 @@ import pytest
 import shapely
 from shapely.geometry import LineString
 
-from gridsvc.circle.attachments import attach_points, end_seconds
+from gridsvc.circle.attachments import attach_areas, attach_points, end_seconds
 from gridsvc.circle.edge_grid import build_edge_grid
 from gridsvc.circle.walk_network import build_walk_network
+from gridsvc.errors import GeometryError
 from tests.factories.street_towns import crooked_net, net_network, street_net
 
 
@@ -108,3 +109,51 @@ def test_zero_length_pieces_take_points_as_well():
     attached = attach_points(build_walk_network(lines), [(200, 200)])
 
     assert attached.access_m[0] == pytest.approx(np.hypot(50, 50))
+
+
+def test_an_area_with_entrances_is_entered_by_any_of_them():
+    school = shapely.box(20, 20, 80, 80)
+
+    attached, area = attach_areas(net_network(1, 1), [school], entrances=[(20, 50), (80, 50)], entrance_of=[0, 0])
+
+    assert area.tolist() == [0, 0]
+    assert attached.access_m.tolist() == [20.0, 20.0]
+
+
+def test_an_area_without_entrances_joins_where_its_outline_is_nearest():
+    grounds = [
+        shapely.box(30, 10, 60, 80),
+        shapely.MultiPolygon([shapely.box(40, 60, 50, 70), shapely.box(60, 60, 92, 70)]),
+    ]
+
+    attached, area = attach_areas(net_network(1, 1), grounds)
+
+    assert area.tolist() == [0, 1]
+    assert attached.access_m == pytest.approx([10.0, 8.0])
+
+
+def test_an_area_that_streets_cross_is_entered_by_each_of_them():
+    park = shapely.box(50, 50, 150, 150)
+
+    attached, area = attach_areas(net_network(2, 2), [park])
+
+    assert area.tolist() == [0, 0, 0, 0]
+    assert attached.access_m.tolist() == [0.0] * 4
+
+
+def test_an_area_out_of_reach_stays_unattached():
+    attached, area = attach_areas(net_network(1, 1), [shapely.box(2000, 0, 2100, 90), shapely.box(10, 10, 20, 20)])
+
+    assert area.tolist() == [0, 1]
+    assert attached.is_attached.tolist() == [False, True]
+
+
+@pytest.mark.parametrize("outline", [shapely.Point(0, 0), shapely.Polygon(), None])
+def test_what_is_no_area_is_refused(outline):
+    with pytest.raises(GeometryError, match="Outline 1 is no area"):
+        attach_areas(net_network(1, 1), np.array([shapely.box(0, 0, 1, 1), outline], dtype=object))
+
+
+def test_an_entrance_of_no_area_is_refused():
+    with pytest.raises(GeometryError, match="Not every entrance"):
+        attach_areas(net_network(1, 1), [shapely.box(0, 0, 1, 1)], entrances=[(0, 0)], entrance_of=[1])

@@ -61,3 +61,48 @@ def test_file_that_is_no_osm_is_refused(tmp_path, content):
 
     with pytest.raises(FileUnreadableError):
         read_osm(path)
+
+
+CROSSINGS = """<osm version="0.6">
+ <node id="1" lon="114.250" lat="30.580"/>
+ <node id="2" lon="114.251" lat="30.580"><tag k="highway" v="crossing"/><tag k="crossing" v="traffic_signals"/></node>
+ <node id="3" lon="114.252" lat="30.580"/><node id="4" lon="114.251" lat="30.581"/><node id="5" lon="114.251" lat="30.579"/>
+ <node id="6" lon="114.252" lat="30.581"/><node id="7" lon="114.252" lat="30.579"/>
+ <way id="20"><nd ref="1"/><nd ref="2"/><nd ref="3"/><tag k="highway" v="primary"/></way>
+ <way id="21"><nd ref="4"/><nd ref="2"/><nd ref="5"/><tag k="highway" v="footway"/></way>
+ <way id="22"><nd ref="6"/><nd ref="3"/><nd ref="7"/><tag k="highway" v="footway"/><tag k="bridge" v="yes"/><tag k="layer" v="1"/></way>
+ <way id="23"><nd ref="4"/><nd ref="6"/><tag k="highway" v="service"/><tag k="access" v="private"/></way>
+</osm>"""
+
+
+@pytest.fixture
+def crossings(tmp_path):
+    path = tmp_path / "crossings.osm"
+    path.write_text(CROSSINGS, encoding="utf-8")
+    return read_osm(path)
+
+
+def test_a_crossing_with_signals_counts_half_on_each_side_of_the_street(crossings):
+    streets = crossings.streets.set_index("street_code")
+
+    assert streets.loc[["w21-1", "w21-2"], "passage"].tolist() == ["signal_crossing", "signal_crossing"]
+    assert streets.loc[["w21-1", "w21-2"], "passage_share"].tolist() == [0.5, 0.5]
+    assert streets.loc[["w20-1", "w20-2"], "passage"].tolist() == ["", ""]  # along the street nobody waits
+    assert crossings.counts["signal_crossings"] == 1
+
+
+def test_an_overpass_is_shared_by_its_pieces(crossings):
+    streets = crossings.streets.set_index("street_code")
+
+    assert streets.loc[["w22-1", "w22-2"], "passage"].tolist() == ["overpass", "overpass"]
+    assert streets.loc[["w22-1", "w22-2"], "passage_share"].tolist() == pytest.approx([0.5, 0.5])
+    assert streets.loc["w22-1", "layer"] == 1
+
+
+def test_private_ways_are_kept_but_not_walked(crossings):
+    streets = crossings.streets.set_index("street_code")
+
+    assert streets["is_walkable"].to_dict() == {
+        "w20-1": True, "w20-2": True, "w21-1": True, "w21-2": True, "w22-1": True, "w22-2": True, "w23-1": False,
+    }  # fmt: skip
+    assert crossings.counts["street_pieces_not_walkable"] == 1
