@@ -285,6 +285,7 @@ def wall_streets(
     own, on_wall = _gate_compounds(compounds, gates)
     with_gate = np.unique(own[on_wall])
     walled = Compounds(tuple(compounds.code[number] for number in with_gate), compounds.outline[with_gate])
+    without_gate = np.setdiff1d(np.arange(len(compounds.code)), with_gate)
     of_gate = np.where(on_wall, np.searchsorted(with_gate, own), NO_GATE).astype(np.int32)
     walls: Floats = np.empty((0, 3))
     yards: tuple[int, ...] = ()
@@ -312,9 +313,7 @@ def wall_streets(
         yards=yards,
         gates_on_no_wall=tuple(np.array(gates.code, dtype=object)[~on_wall].tolist()),
         gates_without_street=tuple(gates.code[number] for number in without_street),
-        compounds_without_gate=tuple(
-            code for number, code in enumerate(compounds.code) if number not in set(with_gate.tolist())
-        ),
+        compounds_without_gate=tuple(compounds.code[number] for number in without_gate),
     )
 
 

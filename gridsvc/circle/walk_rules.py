@@ -91,15 +91,20 @@ def is_foot_way(tags: Mapping[str, str]) -> bool:
 
 
 def passage_of_way(tags: Mapping[str, str]) -> str:
-    """Return what a walk along a way passes beside its metres, one of `PASSAGES`, or "" for nothing."""
+    """Return what a walk along a way passes beside its metres, one of `PASSAGES`, or "" for nothing.
+
+    The stairs of an overpass are steps: its seconds hold for all of it, and lie on what bridges.
+    """
     if is_foot_way(tags):
         if is_signal_crossing(tags):
             return SIGNAL_CROSSING
+        if tags["highway"] == "steps":
+            return STEPS
         if tags.get("bridge", "no") != "no":
             return OVERPASS
         if tags.get("tunnel", "no") not in ("no", "building_passage"):
             return UNDERPASS
-    return {"steps": STEPS, "elevator": ELEVATOR}.get(tags.get("highway", ""), "")
+    return ELEVATOR if tags.get("highway") == "elevator" else ""
 
 
 def load_penalties(rows: Iterable[Mapping[str, str]]) -> dict[str, float]:

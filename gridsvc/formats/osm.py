@@ -18,9 +18,13 @@ import numpy as np
 import osmium
 import pandas as pd
 import shapely
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from gridsvc.circle.walk_rules import (
+    OVERPASS,
     SIGNAL_CROSSING,
+    UNDERPASS,
     is_foot_way,
     is_signal_crossing,
     is_way_walkable,
@@ -37,6 +41,8 @@ _USES: dict[str, str] = {
     **dict.fromkeys(("school", "kindergarten", "college", "university"), "school"),
     **dict.fromkeys(("industrial", "warehouse", "factory", "manufacture"), "industrial"),
 }  # fmt: skip
+_M_PER_DEGREE = 111_195.0  # of latitude, on a sphere
+_ONE_CROSSING_M = 30.0  # our choice: the width of a great street
 # a roof without walls may span a street; a grid border may pass under it
 _NOT_HOUSES = frozenset({"roof", "entrance"})
 
@@ -161,11 +167,12 @@ def _split_at_shared_nodes(ways: list[_Way], signals: np.ndarray) -> pd.DataFram
     _, inverse, uses = np.unique(every_id, return_inverse=True, return_counts=True)
     shared, has_signal = uses[inverse] > 1, np.isin(every_id, signals)
     rows, pieces, start = [], [], 0
-    for way in ways:
+    whole = _passage_lengths(ways)
+    for number, way in enumerate(ways):
         here = slice(start, start + len(way.node_ids))
         start = here.stop
         bounds = np.unique(np.concatenate([[0], np.flatnonzero(shared[here]), [len(way.node_ids) - 1]]))
-        passages = _passages(way, bounds, has_signal[here])
+        passages = _passages(way, bounds, has_signal[here], whole[number])
         for k, (first, last) in enumerate(itertools.pairwise(bounds), 1):
             piece = way.xy[first : last + 1]
             if np.any(piece != piece[0]):  # two nodes on one spot make no line
@@ -177,21 +184,47 @@ def _split_at_shared_nodes(ways: list[_Way], signals: np.ndarray) -> pd.DataFram
     return frame
 
 
-def _passages(way: _Way, bounds: np.ndarray, has_signal: np.ndarray) -> list[tuple[str, float]]:
+def _walked(way: _Way) -> np.ndarray:
+    """Return how far along a way each of its nodes lies, in degrees of latitude: good for shares."""
+    step = np.hypot(*(np.diff(way.xy, axis=0) * (np.cos(np.radians(way.xy[0, 1])), 1.0)).T)
+    return np.concatenate(([0.0], np.cumsum(step)))
+
+
+def _passage_lengths(ways: list[_Way]) -> np.ndarray:
+    """Return how long the passage is that each way is part of: overpasses (underpasses) whose ways meet are one."""
+    length = np.array([_walked(way)[-1] if way.passage else 0.0 for way in ways])
+    for passage in (OVERPASS, UNDERPASS):
+        here = np.array([number for number, way in enumerate(ways) if way.passage == passage], dtype=np.int64)
+        if not len(here):
+            continue
+        counts = [len(ways[number].node_ids) for number in here]
+        _, node = np.unique(np.concatenate([ways[number].node_ids for number in here]), return_inverse=True)
+        way = np.repeat(np.arange(len(here)), counts)
+        size = len(here) + int(node.max()) + 1
+        meets = coo_array((np.ones(len(node)), (way, len(here) + node)), shape=(size, size))
+        _, label = connected_components(meets, directed=False)
+        whole = np.bincount(label[: len(here)], weights=length[here])
+        length[here] = whole[label[: len(here)]]
+    return length
+
+
+def _passages(way: _Way, bounds: np.ndarray, has_signal: np.ndarray, whole: float) -> list[tuple[str, float]]:
     """Return what each piece of a way passes, and which share of it.
 
-    A passage of the whole way is shared by its pieces by length. A crossing that is only a node of a foot way counts half for the piece before
-    and half for the one behind it.
+    A passage is shared by its pieces by length. A crossing that is only a node of a foot way counts half for the piece before
+    and half for the one behind it; nodes within 30 m of each other (lanes, tracks) are one crossing.
     """
     if way.passage:
-        step = np.hypot(*(np.diff(way.xy, axis=0) * (np.cos(np.radians(way.xy[0, 1])), 1.0)).T)
-        walked = np.concatenate(([0.0], np.cumsum(step)))
-        shares = np.diff(walked[bounds]) / (walked[-1] or 1.0)
+        shares = np.diff(_walked(way)[bounds]) / (whole or 1.0)
         return [(way.passage, float(share)) for share in shares]
     if not way.is_foot_way or not has_signal.any():
         return [("", 0.0)] * (len(bounds) - 1)
+    nodes = np.flatnonzero(has_signal)
+    crossing = np.concatenate(([0], np.cumsum(np.diff(_walked(way)[nodes]) * _M_PER_DEGREE > _ONE_CROSSING_M)))
+    weight = np.zeros(len(has_signal))
+    weight[nodes] = 1.0 / np.bincount(crossing)[crossing]
     shares = [
-        has_signal[first + 1 : last].sum() + (int(has_signal[first]) + int(has_signal[last])) / 2
+        weight[first + 1 : last].sum() + (weight[first] + weight[last]) / 2
         for first, last in itertools.pairwise(bounds)
     ]
     return [(SIGNAL_CROSSING if share else "", float(share)) for share in shares]

@@ -55,7 +55,7 @@ def test_access_of_walkers(tags, walkable):
         ({"highway": "footway", "footway": "crossing", "crossing:signals": "yes"}, "signal_crossing"),
         ({"highway": "footway", "footway": "crossing", "crossing": "zebra"}, ""),
         ({"highway": "footway", "bridge": "yes"}, "overpass"),
-        ({"highway": "steps", "bridge": "yes"}, "overpass"),
+        ({"highway": "steps", "bridge": "yes"}, "steps"),
         ({"highway": "footway", "tunnel": "yes"}, "underpass"),
         ({"highway": "footway", "tunnel": "building_passage"}, ""),
         ({"highway": "secondary", "bridge": "yes"}, ""),

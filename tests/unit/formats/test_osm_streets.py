@@ -68,10 +68,12 @@ CROSSINGS = """<osm version="0.6">
  <node id="2" lon="114.251" lat="30.580"><tag k="highway" v="crossing"/><tag k="crossing" v="traffic_signals"/></node>
  <node id="3" lon="114.252" lat="30.580"/><node id="4" lon="114.251" lat="30.581"/><node id="5" lon="114.251" lat="30.579"/>
  <node id="6" lon="114.252" lat="30.581"/><node id="7" lon="114.252" lat="30.579"/>
+ <node id="8" lon="114.252" lat="30.577"/>
  <way id="20"><nd ref="1"/><nd ref="2"/><nd ref="3"/><tag k="highway" v="primary"/></way>
  <way id="21"><nd ref="4"/><nd ref="2"/><nd ref="5"/><tag k="highway" v="footway"/></way>
  <way id="22"><nd ref="6"/><nd ref="3"/><nd ref="7"/><tag k="highway" v="footway"/><tag k="bridge" v="yes"/><tag k="layer" v="1"/></way>
  <way id="23"><nd ref="4"/><nd ref="6"/><tag k="highway" v="service"/><tag k="access" v="private"/></way>
+ <way id="24"><nd ref="7"/><nd ref="8"/><tag k="highway" v="footway"/><tag k="bridge" v="yes"/><tag k="layer" v="1"/></way>
 </osm>"""
 
 
@@ -91,11 +93,12 @@ def test_a_crossing_with_signals_counts_half_on_each_side_of_the_street(crossing
     assert crossings.counts["signal_crossings"] == 1
 
 
-def test_an_overpass_is_shared_by_its_pieces(crossings):
+def test_an_overpass_is_shared_by_its_pieces_and_by_ways_that_meet(crossings):
     streets = crossings.streets.set_index("street_code")
 
-    assert streets.loc[["w22-1", "w22-2"], "passage"].tolist() == ["overpass", "overpass"]
-    assert streets.loc[["w22-1", "w22-2"], "passage_share"].tolist() == pytest.approx([0.5, 0.5])
+    pieces = streets.loc[["w22-1", "w22-2", "w24-1"]]
+    assert set(pieces["passage"]) == {"overpass"}
+    assert pieces["passage_share"].tolist() == pytest.approx([0.25, 0.25, 0.5])
     assert streets.loc["w22-1", "layer"] == 1
 
 
@@ -103,6 +106,24 @@ def test_private_ways_are_kept_but_not_walked(crossings):
     streets = crossings.streets.set_index("street_code")
 
     assert streets["is_walkable"].to_dict() == {
-        "w20-1": True, "w20-2": True, "w21-1": True, "w21-2": True, "w22-1": True, "w22-2": True, "w23-1": False,
+        "w20-1": True, "w20-2": True, "w21-1": True, "w21-2": True, "w22-1": True, "w22-2": True, "w24-1": True, "w23-1": False,
     }  # fmt: skip
     assert crossings.counts["street_pieces_not_walkable"] == 1
+
+
+def test_signals_of_lanes_and_tracks_beside_each_other_are_one_crossing(tmp_path):
+    signal = '<tag k="highway" v="crossing"/><tag k="crossing" v="traffic_signals"/>'
+    places = [30.5800, 30.5801, 30.5802, 30.5810, 30.5820]  # 11 m apart, then 89 m
+    nodes = [
+        f'<node id="{n}" lon="114.25" lat="{lat}">{signal if 1 <= n < 4 else ""}</node>' for n, lat in enumerate(places)
+    ]
+    refs = "".join(f'<nd ref="{n}"/>' for n in range(len(places)))
+    path = tmp_path / "lanes.osm"
+    path.write_text(
+        f'<osm version="0.6">{"".join(nodes)}<way id="30">{refs}<tag k="highway" v="footway"/></way></osm>',
+        encoding="utf-8",
+    )
+
+    streets = read_osm(path).streets
+
+    assert streets["passage_share"].tolist() == pytest.approx([2.0])
