@@ -387,10 +387,11 @@ def _join_gates(
     streets: StreetLines, inner: Geometries, gates: Gates, of_gate: Numbers
 ) -> tuple[StreetLines, tuple[int, ...], tuple[int, ...]]:
     """Return streets with ways to the gates that none of them passes; then compounds without streets, and gates left alone."""
-    bare = np.setdiff1d(np.arange(len(inner)), streets.compound)
-    lost = np.flatnonzero(
-        (of_gate != NO_GATE) & (~np.isin(np.arange(len(of_gate)), streets.gate) | np.isin(of_gate, bare))
-    )
+    # of -1, for none, the last place is told
+    has_streets, is_passed = np.zeros(len(inner) + 1, dtype=bool), np.zeros(len(of_gate) + 1, dtype=bool)
+    has_streets[streets.compound] = True
+    is_passed[np.where(streets.gate < len(of_gate), streets.gate, NO_GATE)] = True
+    lost = np.flatnonzero((of_gate != NO_GATE) & (~is_passed[:-1] | ~has_streets[of_gate]))
     outside = np.flatnonzero((streets.compound == NO_GATE) & (streets.gate == NO_GATE) & (streets.layer == 0))
     here = shapely.points(gates.xy[lost])
     found, street = shapely.STRtree(streets.lines[outside]).query_nearest(here, max_distance=LINK_M, all_matches=False)

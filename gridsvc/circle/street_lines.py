@@ -44,8 +44,9 @@ class StreetLines:
 
         Lines that are not cut come first, in their order.
         """
-        which = np.unique(line)
-        whole = np.setdiff1d(np.arange(len(self.lines)), which)
+        is_cut = np.zeros(len(self.lines), dtype=bool)
+        is_cut[line] = True
+        which, whole = np.flatnonzero(is_cut), np.flatnonzero(~is_cut)
         order = np.lexsort((offset_m, line))
         coords, of = shapely.get_coordinates(self.lines[which], return_index=True)
         first = np.searchsorted(of, np.arange(len(which) + 1))

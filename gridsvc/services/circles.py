@@ -152,7 +152,7 @@ def run_circle(
     compiled, boundary = compile_network(uow, code, at, margin_m, options)
     network_id, _ = store_snapshot(uow, code, at, compiled)
     if hour is not None:
-        compiled = compiled.at_hour(hour)
+        compiled = compiled.with_closed(compiled.closed_at(hour))
     homes = _homes(uow, code)
     facilities = _facilities(uow, rules, at, boundary, compiled.epsg, margin_m)
     walked = _walk(compiled, homes, facilities, rules, speed_m_s, limit_s, progress)

@@ -27,8 +27,8 @@ class CompiledNetwork:
     yards: tuple[int, ...] = ()
     build: dict[str, Any] = field(default_factory=dict)
 
-    def at_hour(self, hour: float) -> CompiledNetwork:
-        """Return the network with the gates open that are at an hour of the day.
+    def closed_at(self, hour: float) -> tuple[int, ...]:
+        """Return the numbers of the gates (and gaps in walls) that are closed at an hour of the day, for good or then.
 
         Raises
         ------
@@ -37,8 +37,12 @@ class CompiledNetwork:
         """
         if not 0.0 <= hour < 24.0:
             raise RequestInvalidError(f"{hour:g} is no hour of the day.", hint="Give 0 up to 24.", field="hour")
-        _ = self.network.edge_grid  # built once, for all hours
-        return replace(self, network=with_gates(self.network, closed=self.passages.closed_at(hour).tolist()))
+        return tuple(self.passages.closed_at(hour).tolist())
+
+    def with_closed(self, closed: tuple[int, ...]) -> CompiledNetwork:
+        """Return the network with further gates closed."""
+        _ = self.network.edge_grid  # built once, for all
+        return replace(self, network=with_gates(self.network, closed=closed))
 
     def compounds_of(self, xy: Floats) -> Numbers:
         """Return the number of the walled compound each point (metric) lies in, -1 for none."""

@@ -372,7 +372,15 @@ def network_at(uow: UnitOfWork, lon: float, lat: float, at: datetime, *, hour: f
     if compiled is None:
         compiled = _compiled(uow, stored, at)
         _recent.put(stored["content_sha256"], compiled)
-    return compiled if hour is None else compiled.at_hour(hour)
+    if hour is None:
+        return compiled
+    closed = compiled.closed_at(hour)
+    key = f"{stored['content_sha256']} closed {closed}"
+    at_hour = _recent.get(key)
+    if at_hour is None:
+        at_hour = compiled.with_closed(closed)
+        _recent.put(key, at_hour)
+    return at_hour
 
 
 def _compiled(uow: UnitOfWork, stored: Mapping[str, Any], at: datetime) -> CompiledNetwork:

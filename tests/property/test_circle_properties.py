@@ -7,10 +7,13 @@ import numpy as np
 import shapely
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from scipy.sparse.csgraph import connected_components
 
 from gridsvc.circle.attachments import attach_points
+from gridsvc.circle.gates import Compounds, Gates, wall_streets
 from gridsvc.circle.isochrones import isochrones
 from gridsvc.circle.live_times import LiveTimes
+from gridsvc.circle.street_lines import StreetLines, join_loose_ends
 from gridsvc.circle.travel_times import CompiledWalk, facility_counts, nearest_facilities, nearest_times
 from gridsvc.circle.walk_network import add_edges, build_walk_network, with_gates
 from tests.factories.street_towns import crooked_net
@@ -164,3 +167,69 @@ def test_live_times_after_any_changes_equal_computing_anew(seed, changes):
 
     assert (live.nearest.ticks == fresh.ticks).all()
     assert (live.nearest.facility == fresh.facility).all()
+
+
+def walled_town(seed):
+    """A crooked net with two compounds in it, gates on some of their walls; attached homes and facilities."""
+    lines, origins, facilities, kinds = town(seed)
+    rng = np.random.default_rng(seed + 2)
+    west, south = rng.uniform(50, 350, (2, 2))
+    areas = shapely.box(west, south, west + rng.uniform(80, 250, 2), south + rng.uniform(80, 250, 2))
+    compounds = Compounds(("a", "b"), areas)
+    place = [
+        shapely.line_interpolate_point(area.exterior, rng.random(), normalized=True) for area in areas for _ in range(2)
+    ]
+    gates = Gates(tuple("1234"), shapely.get_coordinates(place), rng.random(4) < 0.3, ("",) * 4)
+    walled = wall_streets(lines, compounds, gates)
+    network = build_walk_network(walled.lines, gate=walled.gate, is_closed=walled.is_closed, compound=walled.compound)
+    at, to = (attach_points(network, xy, compound=walled.compounds.numbers_at(xy)) for xy in (origins, facilities))
+    return walled, network, at, to, kinds
+
+
+@few
+@given(seeds, st.integers(0, 1000))
+def test_closing_a_gate_never_decreases_a_time_and_opening_never_increases_one(seed, number):
+    walled, network, at, to, kinds = walled_town(seed)
+    gate = number % max(len(walled.passages.code), 1)
+
+    before = nearest_times(network, at, to, kinds, 3)
+    closed = nearest_times(with_gates(network, closed=[gate]), at, to, kinds, 3)
+    opened = nearest_times(with_gates(network, opened=[gate]), at, to, kinds, 3)
+
+    assert no_later(before, closed)
+    assert no_later(opened, before)
+
+
+@few
+@given(seeds)
+def test_nobody_leaves_a_compound_whose_gates_are_all_closed(seed):
+    walled, network, at, _, _ = walled_town(seed)
+    shut = with_gates(network, closed=range(len(walled.passages.code)))
+
+    _, part = connected_components(shut.graph, directed=False)
+
+    inside = network.edge_compound[at.edge[at.is_attached]] != -1
+    parts = part[network.edge_u[at.edge[at.is_attached]]]
+    assert not set(parts[inside]) & set(parts[~inside])
+
+
+@few
+@given(seeds, st.randoms(use_true_random=False))
+def test_order_of_streets_does_not_change_a_walled_network(seed, shuffler):
+    lines, _, _, _ = town(seed)
+    areas = np.array([shapely.box(100, 100, 300, 330), shapely.box(350, 50, 500, 200)], dtype=object)
+    gates = Gates(("g", "h"), np.array([[100.0, 200.0], [420.0, 50.0]]), np.zeros(2, dtype=bool), ("", ""))
+    mixed = [shapely.reverse(line) if shuffler.random() < 0.5 else line for line in lines]
+    shuffler.shuffle(mixed)
+
+    hashes = []
+    for streets in (lines, mixed):
+        joined, _ = join_loose_ends(StreetLines.of(streets, None, None))
+        walled = wall_streets(joined.lines, Compounds(("a", "b"), areas), gates)
+        hashes.append(
+            build_walk_network(
+                walled.lines, gate=walled.gate, is_closed=walled.is_closed, compound=walled.compound
+            ).content_sha256
+        )
+
+    assert hashes[0] == hashes[1]

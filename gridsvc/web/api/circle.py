@@ -32,6 +32,12 @@ class IsochroneQuery(At):
     minutes: list[int] = Field(
         [5, 10, 15], min_length=1, max_length=6, description="Walking times. Unit: min, 1 to 60."
     )
+    hour: float | None = Field(
+        None,
+        ge=0,
+        lt=24,
+        description="Hour of the day whose gates of compounds are open; without it all that are not closed for good.",
+    )
 
 
 class CoverageQuery(Query):
@@ -62,7 +68,13 @@ def isochrone(query: IsochroneQuery) -> Response:
     """Return the area reachable on foot over the walking network from a position, one polygon for each time."""
     with open_uow() as uow:
         areas = circles.isochrone(
-            uow, query.lon, query.lat, query.datum, sorted(set(query.minutes)), at=query.at or now()
+            uow,
+            query.lon,
+            query.lat,
+            query.datum,
+            sorted(set(query.minutes)),
+            at=query.at or now(),
+            hour=query.hour,
         )
     sizes = area_m2(np.array([area for _, area in areas], dtype=object))
     features = [
