@@ -1,9 +1,10 @@
 """What building a walking network costs, by its size: joined, walled, noded, with the grid for doors, and as a file.
 
-    python benchmarks/walk_network.py [--nodes 150000,600000,2400000] [--compounds-per-node 0.01]
+    python benchmarks/walk_network.py [--nodes 150000,600000,2400000] [--compounds-per-node 0.01] [--stored]
 
 Made-up streets (an uneven net, bent and with streets missing) with walled compounds among them, each with a gate in two of its sides. Each
-size runs in a process of its own; CPU-seconds and peak memory of it, the made-up streets included.
+size runs in a process of its own; CPU-seconds and peak memory of it, the made-up streets included. With ``--stored`` the same by way of an
+embedded database: read, built, stored, read back, in seconds of the clock, since the database works beside.
 """
 
 from __future__ import annotations
@@ -14,17 +15,29 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import geopandas as gpd
 import numpy as np
 import shapely
 from attach_points import made_up_streets
 
+from gridsvc.bootstrap import open_app
 from gridsvc.circle.attachments import attach_points
 from gridsvc.circle.gates import Compounds, Gates, wall_streets
 from gridsvc.circle.street_lines import StreetLines, join_loose_ends
 from gridsvc.circle.walk_network import build_walk_network
+from gridsvc.geo.projections import to_metric, to_storage
+from gridsvc.services import walk_networks
 from gridsvc.services.compiled_network import CompiledNetwork, load_network, save_network
+from gridsvc.services.walk_networks import build_network, network_at
+from gridsvc.settings import read_settings
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+CORNER, EPSG = (114.0, 30.3), 4547
 
 
 def made_up_compounds(lines: np.ndarray, count: int, seed: int = 3) -> tuple[Compounds, Gates]:
@@ -100,15 +113,55 @@ def measure(nodes: int, compounds_per_node: float) -> None:
         print(f"  file {path.stat().st_size / 1e6:,.0f} MB, of it the grid {grid.nbytes / 1e6:,.0f} MB")
 
 
+def measure_stored(nodes: int, compounds_per_node: float) -> None:
+    """Build one network out of a database of its own, as ``gridsvc circle build`` does, and print."""
+    lines = made_up_streets(nodes)
+    compounds, gates = made_up_compounds(lines, int(nodes * compounds_per_node))
+    corner = shapely.get_coordinates(to_metric([shapely.Point(*CORNER)], EPSG))[0]
+
+    def stored(shapes: np.ndarray) -> np.ndarray:
+        return to_storage(shapely.transform(shapes, lambda xy: xy + corner), EPSG)
+
+    def frame(columns: dict[str, Any], shapes: np.ndarray) -> gpd.GeoDataFrame:
+        return gpd.GeoDataFrame(columns, geometry=stored(shapes), crs=4490)
+
+    whole = shapely.MultiPolygon([shapely.box(*shapely.total_bounds(lines)).segmentize(5000.0)])
+    with tempfile.TemporaryDirectory() as made:
+        settings = replace(read_settings({}), database_url="", var_dir=Path(made) / "var")
+        with open_app(settings) as app, app.unit_of_work() as uow:
+            district = {"code": ["420103"], "name": "江汉区", "level": "district", "parent_code": None}
+            uow.divisions.put_frame(frame(district | {"urban_rural_class": None}, np.array([whole], dtype=object)), AT)
+            codes = [f"s{number:08d}" for number in range(len(lines))]
+            about = {"street_code": codes, "street_class": "residential", "is_walkable": True, "layer": 0}
+            uow.streets.put_frame(frame(about, lines))
+            uow.compounds.put_frame(frame({"compound_code": list(compounds.code)}, compounds.outline))
+            uow.gates.put_frame(frame({"gate_code": list(gates.code)}, shapely.points(gates.xy)))
+            uow.commit()
+            print(f"{nodes:,} corners, {len(lines):,} streets in the database")
+            result = build_network(uow, "420103", AT)
+            uow.commit()
+            print(
+                f"  built and stored in {result.seconds:.1f} s: {result.nodes:,} nodes, {result.gates:,} gates, {result.wall_gaps:,} gaps"
+            )
+            lon, lat = shapely.get_coordinates(stored(np.array([whole.centroid], dtype=object)))[0]
+            for how in ("read from the database, file written", "mapped from the file"):
+                walk_networks._recent = walk_networks._RecentNetworks()
+                began = time.perf_counter()
+                network_at(uow, float(lon), float(lat), AT)
+                print(f"  {how:38} {time.perf_counter() - began:8.2f} s")
+    print(f"  peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB, without the database")
+
+
 def main() -> None:
     """Measure every size in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nodes", default="150000,600000,2400000")
     parser.add_argument("--compounds-per-node", type=float, default=0.01)
+    parser.add_argument("--stored", action="store_true", help="by way of a database")
     options = parser.parse_args()
     sizes = [int(size) for size in options.nodes.split(",")]
     if len(sizes) == 1:
-        measure(sizes[0], options.compounds_per_node)
+        (measure_stored if options.stored else measure)(sizes[0], options.compounds_per_node)
         return
     for size in sizes:
         command = [
@@ -119,7 +172,7 @@ def main() -> None:
             "--compounds-per-node",
             str(options.compounds_per_node),
         ]
-        subprocess.run(command, check=True)
+        subprocess.run(command + ["--stored"] * options.stored, check=True)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,8 @@ class StreetLines:
         start_m = end_m - length_m
         begin = np.searchsorted(of_piece, np.arange(len(which)))
         middle_m = (start_m + end_m) / 2 - start_m[begin][of_piece]
-        share = length_m / shapely.length(self.lines[which])[of_piece]
+        whole_m = shapely.length(self.lines[which])[of_piece]
+        share = np.divide(length_m, whole_m, out=np.ones(len(length_m)), where=whole_m > 0)
         penalty_s = self.penalty_s[source]
         penalty_s[len(whole) :] *= share
         streets = StreetLines(
@@ -166,7 +167,11 @@ def join_loose_ends(streets: StreetLines, tolerance_m: float = JOIN_TOLERANCE_M)
     moved[loose] = np.where((meets >= 0)[:, None], coords[loose][meets], target.xy)
     joined = (moved[loose] != coords[loose]).any(axis=1)
     onto = (meets < 0) & (target.line >= 0)
-    drawn = replace(streets, lines=shapely.set_coordinates(streets.lines.copy(), moved))
+    is_changed = np.zeros(len(streets.lines), dtype=bool)
+    is_changed[line[loose[joined]]] = True
+    lines = streets.lines.copy()
+    lines[is_changed] = shapely.set_coordinates(lines[is_changed], moved[is_changed[line]])
+    drawn = replace(streets, lines=lines)
     cut, _, _ = drawn.cut(
         target.line[onto], shapely.line_locate_point(drawn.lines[target.line[onto]], shapely.points(target.xy[onto]))
     )

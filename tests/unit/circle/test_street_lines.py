@@ -83,3 +83,20 @@ def test_crossing_lines_meet_only_when_asked_for_and_on_one_layer():
     assert crossings == 1
     assert network(given).components.components == 3
     assert network(streets).components.components == 2
+
+
+def test_a_line_shorter_than_the_tolerance_vanishes_without_harm():
+    lines = [MAIN, LineString([(40, 0.1), (40.2, 0.2)]), LineString([(40.1, 0.3), (40.1, 60)])]
+
+    streets, joined = join_loose_ends(StreetLines.of(lines, None, [0.0, 7.0, 0.0]))
+
+    assert joined > 0
+    assert np.isfinite(network(streets).edge_penalty_s).all()
+
+
+def test_cutting_a_line_of_no_length_keeps_its_penalty():
+    given = StreetLines.of([LineString([(5, 5), (5, 5)])], None, [3.0])
+
+    cut, _, _ = given.cut(np.array([0]), np.array([0.0]))
+
+    assert cut.penalty_s.tolist() == [3.0]
