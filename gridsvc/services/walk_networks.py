@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -147,6 +148,9 @@ class _RecentNetworks:
 
 
 _recent = _RecentNetworks()
+_compiling = Lock()
+# files of compiled networks kept; who has an older one mapped keeps it
+_KEPT_FILES = 8
 
 
 def build_network(
@@ -370,8 +374,9 @@ def network_at(uow: UnitOfWork, lon: float, lat: float, at: datetime, *, hour: f
         )
     compiled = _recent.get(stored["content_sha256"])
     if compiled is None:
-        compiled = _compiled(uow, stored, at)
-        _recent.put(stored["content_sha256"], compiled)
+        with _compiling:  # one thread loads or writes the file, the others find what it did
+            compiled = _recent.get(stored["content_sha256"]) or _compiled(uow, stored, at)
+            _recent.put(stored["content_sha256"], compiled)
     if hour is None:
         return compiled
     closed = compiled.closed_at(hour)
@@ -395,11 +400,18 @@ def _compiled(uow: UnitOfWork, stored: Mapping[str, Any], at: datetime) -> Compi
     compiled = _load(uow, stored, at)
     try:
         save_network(path, compiled)
+        _forget_old_files(path.parent)
         # the mapped one: its memory is that of the other processes
         return load_network(path)
     except OSError as error:
         logger.warning("the walking network cannot be kept in %s: %s", path.parent, error)
         return compiled
+
+
+def _forget_old_files(folder: Path) -> None:
+    files = sorted(folder.glob("*.walk"), key=lambda path: path.stat().st_mtime_ns)
+    for path in files[:-_KEPT_FILES]:
+        path.unlink(missing_ok=True)
 
 
 def _load(uow: UnitOfWork, stored: Mapping[str, Any], at: datetime) -> CompiledNetwork:

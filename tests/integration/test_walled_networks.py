@@ -1,5 +1,7 @@
 """Walking networks with walls, gates and penalties: imported, built, stored, read back, shared as a file."""
 
+import os
+
 import geopandas
 import numpy as np
 import pandas as pd
@@ -129,6 +131,22 @@ def test_processes_share_the_file_of_the_hash_and_mend_a_damaged_one(walled, tmp
     assert [path.name for path in tmp_path.iterdir()] == [f"{sha}.walk"]
     assert again.network.content_sha256 == first.network.content_sha256
     assert load_network(tmp_path / f"{sha}.walk").network.content_sha256 == first.network.content_sha256
+
+
+def test_files_of_older_networks_are_forgotten(walled, tmp_path, monkeypatch):
+    walled.cache_dir = tmp_path
+    for number in range(walk_networks._KEPT_FILES + 2):
+        (tmp_path / f"{number}.walk").touch()
+        os.utime(tmp_path / f"{number}.walk", ns=(number, number))
+    build_network(walled, DISTRICT, START)
+    monkeypatch.setattr(walk_networks, "_recent", walk_networks._RecentNetworks())
+
+    network_at(walled, *MIDDLE, START)
+
+    kept = {path.name for path in tmp_path.glob("*.walk")}
+    assert len(kept) == walk_networks._KEPT_FILES
+    assert f"{walled.walk_networks.latest(DISTRICT)['content_sha256']}.walk" in kept
+    assert not {"0.walk", "1.walk", "2.walk"} & kept
 
 
 def test_walls_drawn_as_lines_with_openings_are_compounds_with_gates(town):
