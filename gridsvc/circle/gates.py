@@ -92,14 +92,9 @@ class Compounds:
         return cls((), np.empty(0, dtype=object))
 
     def numbers_at(self, xy: ArrayLike) -> Numbers:
-        """Return the number of the compound that each point lies in (lowest where several do), -1 outside and on the walls."""
+        """Return the number of the compound that each point lies in (the smallest where several do), -1 outside and on the walls."""
         places = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
-        found = np.full(len(places), NO_GATE, dtype=np.int32)
-        if len(self.code):
-            point, compound = shapely.STRtree(_inside(self.outline)).query(shapely.points(places), predicate="within")
-            order = np.lexsort((-compound, point))
-            found[point[order]] = compound[order]
-        return found
+        return _numbers_within(_inside(self.outline), shapely.points(places))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -341,7 +336,8 @@ def _cut_at_walls(streets: StreetLines, inner: Geometries, gates: Gates, on_wall
     cut, source, middle = streets.cut(
         np.concatenate((line, line)), np.concatenate((offset - _HALF_PASSAGE_M, offset + _HALF_PASSAGE_M))
     )
-    compound = _numbers_within(inner, shapely.line_interpolate_point(cut.lines, 0.5, normalized=True), cut.layer == 0)
+    compound = _numbers_within(inner, shapely.line_interpolate_point(cut.lines, 0.5, normalized=True))
+    compound[cut.layer != 0] = NO_GATE
     passes = np.full(len(cut.lines), NO_GATE, dtype=np.int32)
     order = np.lexsort((offset, line))
     line, offset, gate = line[order], offset[order], gate[order]
@@ -374,12 +370,14 @@ def _gate_at(place: Floats, ring: Ints, gates: Gates, on_wall: Flags) -> tuple[I
     return number, walls
 
 
-def _numbers_within(inner: Geometries, points: Geometries, on_ground: Flags) -> Numbers:
+def _numbers_within(inner: Geometries, points: Geometries) -> Numbers:
+    """Return the number of the smallest area around each point, -1 where there is none."""
     found = np.full(len(points), NO_GATE, dtype=np.int32)
-    asked = np.flatnonzero(on_ground)
-    point, compound = shapely.STRtree(inner).query(points[asked], predicate="within")
-    order = np.lexsort((-compound, point))
-    found[asked[point[order]]] = compound[order]
+    if len(inner):
+        point, compound = shapely.STRtree(inner).query(points, predicate="within")
+        # the last one stays
+        order = np.lexsort((-compound, -shapely.area(inner)[compound], point))
+        found[point[order]] = compound[order]
     return found
 
 
@@ -394,7 +392,8 @@ def _join_gates(
     lost = np.flatnonzero((of_gate != NO_GATE) & (~is_passed[:-1] | ~has_streets[of_gate]))
     outside = np.flatnonzero((streets.compound == NO_GATE) & (streets.gate == NO_GATE) & (streets.layer == 0))
     here = shapely.points(gates.xy[lost])
-    found, street = shapely.STRtree(streets.lines[outside]).query_nearest(here, max_distance=LINK_M, all_matches=False)
+    found, street = shapely.STRtree(streets.lines[outside]).query_nearest(here, max_distance=LINK_M)
+    found, street = _first_by_place(found, street, here, streets.lines[outside])
     ends = [_gate_ends(gates.xy[gate], inner[of_gate[gate]]) for gate in lost[found].tolist()]
     outer_end = shapely.points(np.array([pair[0] for pair in ends]).reshape(-1, 2))
     inner_end = shapely.points(np.array([pair[1] for pair in ends]).reshape(-1, 2))
@@ -414,6 +413,15 @@ def _join_gates(
     cut = cut.with_more(_between(outer_end, inner_end), gate, NO_GATE)
     yards = np.unique(of_gate[gate[~has_street]])
     return cut, tuple(yards.tolist()), tuple(np.setdiff1d(lost, gate).tolist())
+
+
+def _first_by_place(point: Ints, line: Ints, points: Geometries, lines: Lines) -> tuple[Ints, Ints]:
+    """Return for each point, of lines equally near, the one whose nearest point lies furthest west, then south."""
+    meets = shapely.get_coordinates(shapely.get_point(shapely.shortest_line(lines[line], points[point]), 0))
+    order = np.lexsort((meets[:, 1], meets[:, 0], point))
+    point, line = point[order], line[order]
+    new = np.append(True, point[1:] != point[:-1])[: len(point)]
+    return point[new], line[new]
 
 
 def _between(start: Geometries, end: Geometries) -> Lines:
@@ -443,7 +451,10 @@ def _nearest_inside(streets: StreetLines, inner_end: Geometries, compound: Numbe
     for place, number in enumerate(compound.tolist()):  # gates without a street: few
         mine = order[np.searchsorted(ranked, number, "left") : np.searchsorted(ranked, number, "right")]
         if len(mine):
-            own[place] = mine[np.argmin(shapely.distance(streets.lines[mine], inner_end[place]))]
+            apart = shapely.distance(streets.lines[mine], inner_end[place])
+            near = mine[apart == apart.min()]
+            _, first = _first_by_place(np.zeros_like(near), near, inner_end[place : place + 1], streets.lines)
+            own[place] = first[0]
             own_m[place] = shapely.line_locate_point(streets.lines[own[place]], inner_end[place])
             found[place] = True
     return own, own_m, found

@@ -192,15 +192,14 @@ def _targets(streets: StreetLines, ends: Floats, own: Ints, tolerance_m: float) 
     other = (line != own[end]) & (streets.layer[line] == streets.layer[own[end]])
     end, line = end[other], line[other]
     apart = shapely.distance(points[end], streets.lines[line])
-    order = np.lexsort((line, apart, end))
-    end, line = end[order], line[order]
-    new = np.ones(len(end), dtype=bool)
-    new[1:] = end[1:] != end[:-1]
-    end, line = end[new], line[new]
-    found, xy = np.full(len(ends), -1, dtype=np.int64), ends.copy()
-    found[end] = line
     along = shapely.line_locate_point(streets.lines[line], points[end])
-    xy[end] = shapely.get_coordinates(shapely.line_interpolate_point(streets.lines[line], along))
+    place = shapely.get_coordinates(shapely.line_interpolate_point(streets.lines[line], along))
+    # of equally near ones that whose point lies furthest west, then south: whatever order they came in
+    order = np.lexsort((place[:, 1], place[:, 0], apart, end))
+    end, line, place = end[order], line[order], place[order]
+    new = np.append(True, end[1:] != end[:-1])[: len(end)]
+    found, xy = np.full(len(ends), -1, dtype=np.int64), ends.copy()
+    found[end[new]], xy[end[new]] = line[new], place[new]
     return _Targets(found, xy)
 
 

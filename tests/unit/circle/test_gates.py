@@ -251,3 +251,25 @@ def test_order_of_streets_does_not_matter():
     _, again = walled_network([shapely.reverse(line) for line in lines[::-1]], ESTATE, place)
 
     assert network.content_sha256 == again.content_sha256
+
+
+def test_a_compound_in_a_compound_is_left_through_both_walls():
+    inner = shapely.box(180, 180, 220, 220)
+    nested = Compounds(("estate", "yard"), np.array([ESTATE.outline[0], inner], dtype=object))
+
+    walled, network = walled_network([*AROUND, LANE], nested, gates((200, 100), (200, 180), (200, 220), closed=[2]))
+
+    assert nested.numbers_at([(200, 200), (150, 150)]).tolist() == [1, 0]
+    assert walk_m(walled, network, (205, 200), (200, 40)) == pytest.approx(5 + 150 + 10)
+    assert walk_m(walled, with_gates(network, closed=[1]), (205, 200), (200, 40)) == np.inf
+
+
+def test_of_streets_equally_near_a_gate_the_western_one_is_joined_whatever_their_order():
+    yard = Compounds(("yard",), np.array([shapely.box(190, 0, 210, 100)], dtype=object))
+    west, east = LineString([(170, 100), (170, 180)]), LineString([(230, 100), (230, 180)])
+
+    hashes = {
+        walled_network(lines, yard, gates((200, 100)))[1].content_sha256 for lines in ([west, east], [east, west])
+    }
+
+    assert len(hashes) == 1
