@@ -469,7 +469,7 @@ def _least_keys(keys: Longs, passed: int, most_blocks: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _row_of(
+def row_of(
     px: float,
     py: float,
     frame: Floats,
@@ -527,7 +527,7 @@ def find_rows(
 ) -> None:
     """Write to ``answer`` the first polygon that holds each point, -1 where none does, NaN included."""
     for i in range(len(x)):
-        answer[i] = _row_of(
+        answer[i] = row_of(
             x[i], y[i], frame, size, top, blocks, list_start, list_rows, first_row, strip_of, strip_start, strip_edges, xs, ys
         )  # fmt: skip
 

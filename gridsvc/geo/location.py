@@ -14,8 +14,8 @@ import shapely
 from numpy.typing import ArrayLike, NDArray
 
 from gridsvc.errors import CodeDuplicateError, GeometryError
-from gridsvc.geo.border_distances import border_distances, nearest_rows, rows_around
-from gridsvc.geo.cell_index import Cells, build_cells, find_rows, order_by_place
+from gridsvc.geo.border_distances import border_distance, border_distances, nearest_rows, rows_around
+from gridsvc.geo.cell_index import Cells, build_cells, find_rows, order_by_place, row_of
 
 FloatArray = NDArray[np.float64]
 RowArray = NDArray[np.int32]
@@ -68,16 +68,22 @@ class GridIndex:
             raise CodeDuplicateError(
                 f"Grid code {self._codes[twice[0]]!r} comes twice.", hint="Codes are unique in a network."
             )
-        self._cells = build_cells(*_rings(shapes[order]))
+        self._take(build_cells(*_rings(shapes[order])))
+
+    def _take(self, cells: Cells) -> None:
+        self._cells = cells
         self._or_none = np.append(self._codes, np.array([None], dtype=object))
+        # of single points, where collecting the arguments would take longer than finding
+        self._to_find, self._to_measure = (*cells.cells, *cells.strips), cells.borders
+        self._around = (*cells.cells, *cells.borders)
+        self._list: list[str] = self._codes.tolist()
 
     @classmethod
     def from_arrays(cls, codes: Sequence[str], arrays: Mapping[str, NDArray]) -> GridIndex:
         """Return the index whose `arrays` these are, without building it; ``codes`` ascending, as `codes` gives them."""
         made = cls.__new__(cls)
         made._codes = np.asarray(list(codes), dtype=object)
-        made._cells = Cells(**arrays)
-        made._or_none = np.append(made._codes, np.array([None], dtype=object))
+        made._take(Cells(**arrays))
         return made
 
     def __len__(self) -> int:
@@ -117,10 +123,22 @@ class GridIndex:
             raise KeyError(code)
         return row
 
+    def row_at(self, lon: float, lat: float) -> int:
+        """Return the row of the grid of one point in `codes`, -1 where there is none; the same answer as `find`."""
+        return row_of(lon, lat, *self._to_find)
+
+    def code_of(self, row: int) -> str:
+        """Return the code of a row."""
+        return self._list[row]
+
     def locate_one(self, lon: float, lat: float) -> str | None:
         """Return the grid code of one point, or None; the same answer as `locate`."""
-        row = int(self.find(lon, lat))
-        return None if row < 0 else str(self._codes[row])
+        row = self.row_at(float(lon), float(lat))
+        return None if row < 0 else self._list[row]
+
+    def border_distance_m(self, lon: float, lat: float, row: int) -> float:
+        """Return the distance from one point to the border of the grid of a row. Unit: m."""
+        return border_distance(row, lon, lat, *self._to_measure)
 
     def nearest(
         self,
@@ -150,6 +168,11 @@ class GridIndex:
     def around(self, lon: float, lat: float, radius_m: float) -> RowArray:
         """Return the rows of all grids that come within ``radius_m`` of a point, ascending; a few farther ones may be among them."""
         return np.unique(rows_around(float(lon), float(lat), float(radius_m), *self._cells.cells))
+
+    @property
+    def arguments_around(self) -> tuple[NDArray, ...]:
+        """Return the arrays for what kernels find around a point: which grids are in a cell, then `borders`."""
+        return self._around
 
     @property
     def borders(self) -> tuple[NDArray, ...]:
@@ -200,6 +223,7 @@ def warm() -> None:
     index.nearest([113.9999], [30.0], 100.0)
     index.around(114.0, 30.0, 100.0)
     index.distance_to_border_m(np.full(_FEW, 114.005), np.full(_FEW, 30.005))
+    index.border_distance_m(114.005, 30.005, index.row_at(114.005, 30.005))
 
 
 def _rings(shapes: NDArray[np.object_]) -> tuple[FloatArray, FloatArray, NDArray[np.int64], NDArray[np.int64]]:

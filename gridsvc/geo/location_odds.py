@@ -7,6 +7,7 @@ the stated position, the triangle to an edge holds the integral over its angle o
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from numba import njit
 
 from gridsvc.errors import CoordinateError
 from gridsvc.geo import location
-from gridsvc.geo.border_distances import metres_per_degree
+from gridsvc.geo.border_distances import metres_per_degree, rows_around
 from gridsvc.geo.cell_index import Flags, Floats, Ints, Longs
 from gridsvc.geo.location import GridIndex
 
@@ -72,18 +73,20 @@ def grid_odds(index: GridIndex, lon: float, lat: float, accuracy_m: float) -> Od
         return Odds((), (), 1.0) if code is None else Odds((code,), (1.0,), 0.0)
     deviation_m = accuracy_m / ACCURACY_IN_DEVIATIONS
     per_lon, per_lat = metres_per_degree(lat)
-    rows = index.around(lon, lat, REACH * deviation_m)
-    odds = _rows_odds(rows, lon, lat, per_lon / deviation_m, per_lat / deviation_m, *index.borders)
-    total = float(odds.sum())
+    rows, found = (
+        part.tolist()
+        for part in _odds_around(
+            lon, lat, REACH * deviation_m, per_lon / deviation_m, per_lat / deviation_m, *index.arguments_around
+        )
+    )
+    total = math.fsum(found)
     if total > 1.0:
-        odds, total = odds / total, 1.0
-    named = np.flatnonzero(odds >= LEAST_ODDS)
+        found, total = [part / total for part in found], 1.0
+    ranked = sorted((-part, index.code_of(row)) for row, part in zip(rows, found, strict=True) if part >= LEAST_ODDS)
     # what is too little to be named is added where it changes least
-    codes = index.codes_of(rows[named])
-    ranked = sorted(zip((-odds[named]).tolist(), codes.tolist(), strict=True))
-    rest = total - float(odds[named].sum())
-    none = max(0.0, 1.0 - total) + (rest if len(named) == 0 else 0.0)
     parts = [-part for part, _ in ranked]
+    rest = total - math.fsum(parts)
+    none = max(0.0, 1.0 - total) + (0.0 if parts else rest)
     if parts:
         parts[0] += rest
     return Odds(tuple(code for _, code in ranked), tuple(parts), none)
@@ -96,23 +99,30 @@ def warm() -> None:
 
 
 @njit(cache=True, nogil=True)
-def _rows_odds(
-    rows: Ints,
+def _odds_around(
     px: float,
     py: float,
+    reach_m: float,
     per_x: float,
     per_y: float,
+    frame: Floats,
+    size: Longs,
+    top: Ints,
+    blocks: Ints,
+    list_start: Ints,
+    list_rows: Ints,
     xs: Floats,
     ys: Floats,
     vertex_of: Longs,
     ring_end: Flags,
-) -> Floats:
-    """Return the odds of each of the grids of these rows, as `polygon_odds`."""
+) -> tuple[Ints, Floats]:
+    """Return the rows of all grids within ``reach_m``, ascending, and the odds of each, as `polygon_odds`."""
+    rows = np.unique(rows_around(px, py, reach_m, frame, size, top, blocks, list_start, list_rows))
     odds = np.zeros(len(rows))
     for n in range(len(rows)):
         begin, end = vertex_of[rows[n]], vertex_of[rows[n] + 1]
         odds[n] = polygon_odds(xs[begin:end], ys[begin:end], ring_end[begin:end], px, py, per_x, per_y)
-    return odds
+    return rows, odds
 
 
 @njit(cache=True, nogil=True)

@@ -146,6 +146,10 @@ class PlaceIndex:
             self._add_divisions(rows, distance_m, codes)
         return Found(codes, distance_m)
 
+    def rows_at(self, lon: float, lat: float, layers: Sequence[str]) -> dict[str, int]:
+        """Return for each layer the row of one point, -1 where it holds none; as `rows`, without arrays."""
+        return {layer: self.layers[layer].row_at(lon, lat) for layer in layers}
+
     def _add_nearest(
         self,
         network: str,
