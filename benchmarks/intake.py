@@ -6,7 +6,7 @@
 * latency of a single post when 80 % of that rate is offered, sent at fixed instants whatever the answers do;
 * batches of 1,000 against psql COPY of the same rows into the same indexed tables.
 
-Run: ``python benchmarks/intake.py [--clients 16] [--seconds 6] [--runs 5] [--workers 2] [--var DIR]``. Needs the PostgreSQL
+Run: ``python benchmarks/intake.py [--clients 48] [--seconds 6] [--runs 5] [--workers 2] [--var DIR]``. Needs the PostgreSQL
 programs (pgbench, psql). CPU-seconds of server, database and load generator are told beside: they share the machine.
 """
 
@@ -490,7 +490,7 @@ def app_data(app: App) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--clients", type=int, default=48)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=6.0)
     parser.add_argument("--runs", type=int, default=5)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session, sessionmaker
 
     from gridsvc.services.event_stream import EventHub
+    from gridsvc.services.point_locator import PointLocator
     from gridsvc.services.report_queue import ReportQueue
     from gridsvc.store.embedded import EmbeddedPostgres
     from gridsvc.store.photo_files import PhotoFiles
@@ -80,6 +81,13 @@ class App:
         from gridsvc.services.report_queue import ReportQueue
 
         return ReportQueue(self.unit_of_statements)
+
+    @cached_property
+    def point_locator(self) -> PointLocator:
+        """Return what locates single positions of this process."""
+        from gridsvc.services.point_locator import PointLocator
+
+        return PointLocator(self.unit_of_statements, self.unit_of_work, nearest_within_m=self.settings.nearest_grid_m)
 
     @property
     def photo_files(self) -> PhotoFiles:

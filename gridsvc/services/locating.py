@@ -5,6 +5,7 @@ Grids follow from position and time. All answers come from `grid_lookup`, whose 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -124,38 +125,18 @@ def locate_point(
     OutsideCoverageError
         When it lies in no district held here (in this scope), and no grid is near enough.
     """
-    name = parse_datum(datum)
-    check_lonlat(lon, lat)
-    if accuracy_m is not None and not (np.isfinite(accuracy_m) and accuracy_m >= 0):
-        raise CoordinateError(
-            f"accuracy_m is {accuracy_m}.", hint="Give metres, zero or more.", field="accuracy_m", reason="negative"
-        )
-    x, y = (float(value) for value in _to_storage(lon, lat, name))
     within_m = uow.nearest_within_m if nearest_within_m is None else nearest_within_m
-    place, workers = _place_and_workers(uow, x, y, at, accuracy_m or 0.0, within_m)
-    if not any(division["level"] == "district" for division in place.divisions):
-        raise OutsideCoverageError(
-            f"The position ({lon:.6g}, {lat:.6g}) in {name} lies in no district held here.",
-            hint="Check datum and axis order; the divisions may be missing at that instant.",
-            lon=float(lon),
-            lat=float(lat),
-        )
-    grids = [
-        place.grid(network, accuracy_m, auto_route_odds, [who for at_place, who in workers if at_place == number])
-        for number, network in enumerate(NETWORKS)
-        if network in place.rows
-    ]
-    return LocatedPoint(
-        lon=x,
-        lat=y,
-        original={"lon": float(lon), "lat": float(lat), "datum": name},
-        at=at,
-        accuracy_m=accuracy_m,
-        divisions=place.divisions,
-        grids=grids,
-        distance_to_border_m=min((grid.distance_to_border_m for grid in grids), default=None),
-        unlocated=not grids,
-    )
+    asked = AskedPoint.of(lon, lat, datum, at, accuracy_m, within_m, auto_route_odds)
+    history = GridHistory(uow.connection)
+    guess = last_version()
+    for _ in range(_TRIES):
+        index = held_indexes(guess, [at])[0] if guess else place_index(uow, at, build=False)
+        found = asked.place(index or _places_near(uow, asked), uow.scope)
+        version, workers = history.on_duty(found.on_duty_asked())
+        if version == found.index.version:
+            return asked.answer(found, workers)
+        guess = None
+    raise ConflictError("The grids change faster than they can be read.", hint="Try again in a moment.")
 
 
 def locate_arrays(
@@ -250,62 +231,124 @@ def count_located(uow: UnitOfWork, prefix: str = "") -> LocateResult:
 
 
 @dataclass(frozen=True, slots=True)
+class AskedPoint:
+    """A position asked about, checked; see `locate_point`. ``x, y``: CRS EPSG:4490, rounded as stored."""
+
+    x: float
+    y: float
+    original: dict[str, Any]
+    at: datetime
+    accuracy_m: float | None
+    nearest_within_m: float
+    auto_route_odds: float
+
+    @classmethod
+    def of(
+        cls,
+        lon: float,
+        lat: float,
+        datum: str | None,
+        at: datetime,
+        accuracy_m: float | None,
+        nearest_within_m: float,
+        auto_route_odds: float,
+    ) -> AskedPoint:
+        """Return a position as it came; raises what `locate_point` raises for one."""
+        name = parse_datum(datum)
+        check_lonlat(lon, lat)
+        if accuracy_m is not None and not (math.isfinite(accuracy_m) and accuracy_m >= 0):
+            raise CoordinateError(
+                f"accuracy_m is {accuracy_m}.", hint="Give metres, zero or more.", field="accuracy_m", reason="negative"
+            )
+        x, y = (float(value) for value in _to_storage(lon, lat, name))
+        original = {"lon": float(lon), "lat": float(lat), "datum": name}
+        return cls(x, y, original, at, accuracy_m, nearest_within_m, auto_route_odds)
+
+    def place(self, index: PlaceIndex, scope: str) -> _Place:
+        """Return what an index says of the position."""
+        return _Place.of(index, self, scope)
+
+    def answer(self, place: _Place, workers: Sequence[tuple[int, dict[str, Any]]]) -> LocatedPoint:
+        """Return what is known of the place with the workers found on duty there, see `_Place.on_duty_asked`."""
+        if not any(division["level"] == "district" for division in place.divisions):
+            original = self.original
+            raise OutsideCoverageError(
+                f"The position ({original['lon']:.6g}, {original['lat']:.6g}) in {original['datum']} lies in no district held here.",
+                hint="Check datum and axis order; the divisions may be missing at that instant.",
+                lon=original["lon"],
+                lat=original["lat"],
+            )
+        grids = [
+            place.grid(network, [who for at_place, who in workers if at_place == number])
+            for number, network in enumerate(NETWORKS)
+            if network in place.rows
+        ]
+        return LocatedPoint(
+            lon=self.x,
+            lat=self.y,
+            original=self.original,
+            at=self.at,
+            accuracy_m=self.accuracy_m,
+            divisions=place.divisions,
+            grids=grids,
+            distance_to_border_m=min((grid.distance_to_border_m for grid in grids), default=None),
+            unlocated=not grids,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class _Place:
     """What an index says of one point: the rows of the grids that answer, how far outside of them it is, its divisions."""
 
     index: PlaceIndex
-    x: float
-    y: float
+    point: AskedPoint
     rows: dict[str, int]
     outside_m: dict[str, float]
     divisions: list[dict[str, Any]]
 
     @classmethod
-    def of(cls, index: PlaceIndex, x: float, y: float, within_m: float, scope: str) -> _Place:
-        found = index.find(np.array([x]), np.array([y]), (*NETWORKS, *LEVELS), within_m)
-        rows, outside_m = {}, {}
+    def of(cls, index: PlaceIndex, point: AskedPoint, scope: str) -> _Place:
+        rows, outside_m, divisions = {}, {}, []
+        found, distances = _rows_and_distances(index, point)
         for network in NETWORKS:
-            code = found.codes[network][0]
-            if code is not None and code.startswith(scope):
-                rows[network] = index.layers[network].row_of(code)
-                outside_m[network] = float(found.distance_m[network][0])
-        divisions = [
-            {"code": code, "name": index.about[level].name[index.layers[level].row_of(code)], "level": level}
-            for level in LEVELS
-            if (code := found.codes[level][0]) is not None and (code.startswith(scope) or scope.startswith(code))
-        ]
-        return cls(index, x, y, rows, outside_m, divisions)
+            row = found[network]
+            if row >= 0 and index.layers[network].code_of(row).startswith(scope):
+                rows[network], outside_m[network] = row, distances.get(network, 0.0)
+        for level in LEVELS:
+            row = found[level]
+            code = index.layers[level].code_of(row) if row >= 0 else None
+            if code is not None and (code.startswith(scope) or scope.startswith(code)):
+                divisions.append({"code": code, "name": index.about[level].name[row], "level": level})
+        return cls(index, point, rows, outside_m, divisions)
 
-    def asked(self) -> list[tuple[int, str, str, bool]]:
+    def on_duty_asked(self) -> list[tuple[int, str, str, bool, datetime]]:
         """Return the grids whose workers are meant, see `GridHistory.on_duty`.
 
         Who answers in a unit grid is who answers in the governance grid it lies in; in a merged grid, the worker
         responsible for the governance grid that answers for it.
         """
-        asked = []
+        asked, at = [], self.point.at
         for number, network in enumerate(NETWORKS):
             if network not in self.rows:
                 continue
             row, about = self.rows[network], self.index.about[network]
-            asked.append((number, network, str(self.index.layers[network].codes_of(row)), False))
+            asked.append((number, network, self.index.layers[network].code_of(row), False, at))
             parent, responsible = about.parent_code[row], about.responsible[row]
             if network == "urban" and parent:
-                asked.append((number, "social", parent, False))
+                asked.append((number, "social", parent, False, at))
             if network == "unified" and responsible:
-                asked.append((number, "social", responsible, True))
+                asked.append((number, "social", responsible, True, at))
         return asked
 
-    def grid(
-        self, network: str, accuracy_m: float | None, auto_route_odds: float, workers: list[dict[str, Any]]
-    ) -> LocatedGrid:
+    def grid(self, network: str, workers: list[dict[str, Any]]) -> LocatedGrid:
+        x, y, accuracy_m = self.point.x, self.point.y, self.point.accuracy_m or 0.0
         row, about, grids = self.rows[network], self.index.about[network], self.index.layers[network]
-        code = str(grids.codes_of(row))
-        distance = grids.border_distances_m(np.array([self.x]), np.array([self.y]), np.array([row], dtype=np.int32))[0]
-        within = 0.0 < (accuracy_m or 0.0) <= MOST_ACCURACY_M
-        odds = _odds(self.index, network, self.x, self.y, accuracy_m or 0.0) if within else []
+        code = grids.code_of(row)
+        distance = grids.border_distance_m(x, y, row)
+        odds = _odds(self.index, network, x, y, accuracy_m) if 0.0 < accuracy_m <= MOST_ACCURACY_M else []
         sure = self.outside_m[network] == 0.0
         if accuracy_m:
-            sure = any(part["code"] == code and part["share"] >= auto_route_odds for part in odds)
+            sure = any(part["code"] == code and part["share"] >= self.point.auto_route_odds for part in odds)
         return LocatedGrid(
             network=network,
             code=code,
@@ -313,7 +356,7 @@ class _Place:
             kind=about.kind[row],
             community_code=about.community_code[row],
             parent_code=about.parent_code[row],
-            distance_to_border_m=round(float(distance), 3),
+            distance_to_border_m=round(distance, 3),
             outside_m=round(self.outside_m[network], 3),
             auto_routed=sure,
             workers=workers,
@@ -321,25 +364,24 @@ class _Place:
         )
 
 
-def _place_and_workers(
-    uow: UnitOfWork, x: float, y: float, at: datetime, accuracy_m: float, within_m: float
-) -> tuple[_Place, list[tuple[int, dict[str, Any]]]]:
-    """Return place and workers of one state of the grids: looked up in the version answered from last, confirmed by the read."""
-    history = GridHistory(uow.connection)
-    guess = last_version()
-    for _ in range(_TRIES):
-        index = held_indexes(guess, [at])[0] if guess else place_index(uow, at, build=False)
-        if index is None:
-            reach = max(within_m, REACH * min(accuracy_m, MOST_ACCURACY_M) / ACCURACY_IN_DEVIATIONS)
-            box = box_of(np.array([x]), np.array([y]), reach)
-            assert box is not None, "positions are checked to be numbers"
-            index = places_around(uow, box, at)
-        place = _Place.of(index, x, y, within_m, uow.scope)
-        version, workers = history.on_duty(place.asked(), at)
-        if version == index.version:
-            return place, workers
-        guess = None
-    raise ConflictError("The grids change faster than they can be read.", hint="Try again in a moment.")
+def _rows_and_distances(index: PlaceIndex, point: AskedPoint) -> tuple[dict[str, int], dict[str, float]]:
+    """Return the row of the point in every layer, -1 where there is none, and how far outside of the nearest grids it is."""
+    x, y, layers = point.x, point.y, (*NETWORKS, *LEVELS)
+    rows = index.rows_at(x, y, layers)
+    is_held = all(row >= 0 or not len(index.layers[layer]) for layer, row in rows.items())
+    if is_held or not point.nearest_within_m:
+        return rows, {}
+    found = index.find(np.array([x]), np.array([y]), layers, point.nearest_within_m)
+    codes = {layer: found.codes[layer][0] for layer in layers}
+    rows = {layer: -1 if code is None else index.layers[layer].row_of(code) for layer, code in codes.items()}
+    return rows, {network: float(found.distance_m[network][0]) for network in NETWORKS}
+
+
+def _places_near(uow: UnitOfWork, point: AskedPoint) -> PlaceIndex:
+    reach = REACH * min(point.accuracy_m or 0.0, MOST_ACCURACY_M) / ACCURACY_IN_DEVIATIONS
+    box = box_of(np.array([point.x]), np.array([point.y]), max(point.nearest_within_m, reach))
+    assert box is not None, "positions are checked to be numbers"
+    return places_around(uow, box, point.at)
 
 
 def _odds(index: PlaceIndex, network: str, x: float, y: float, accuracy_m: float) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from gridsvc.store.repository import Repository, like_pattern, narrower
 from gridsvc.store.sql_files import sql_text
 
 Box = tuple[float, float, float, float]
+_ASKED = ("place", "network", "code", "only_primary", "at")
 _WORKER = ("worker_code", "name", "role", "is_primary", "kind_code")
 _SNAPSHOT_COLUMNS = ("layer", "code", "name", "kind", "community_code", "parent_code", "responsible", "geometry")
 
@@ -89,20 +90,18 @@ class GridHistory(Repository):
         return rows[0].version, [(row.place - 1, row.layer, row.code) for row in rows if row.place is not None]
 
     def on_duty(
-        self, asked: Sequence[tuple[int, str, str, bool]], at: datetime
+        self, asked: Sequence[tuple[int, str, str, bool, datetime]]
     ) -> tuple[str, list[tuple[int, dict[str, Any]]]]:
-        """Return the version, and the workers on duty in grids at ``at``: rows (place, worker), the primary one first.
+        """Return the version, and the workers on duty in grids: rows (place, worker), the primary one of each place first.
 
         Parameters
         ----------
         asked
-            place (any number of the caller's), network, grid code, whether only the primary worker is meant.
+            place (any number of the caller's), network, grid code, whether only the primary worker is meant, the instant.
         """
-        columns = list(zip(*asked, strict=True)) if asked else [()] * 4
-        bound = {
-            name: list(part) for name, part in zip(("place", "network", "code", "only_primary"), columns, strict=True)
-        }
-        rows = self.rows_of(sql_text("workers_on_duty"), bound | {"at": at})
+        columns = zip(*asked, strict=True) if asked else [()] * len(_ASKED)
+        bound = {name: list(part) for name, part in zip(_ASKED, columns, strict=True)}
+        rows = self.rows_of(sql_text("workers_on_duty"), bound)
         workers = [(place, dict(zip(_WORKER, about, strict=True))) for _, place, *about in rows if place is not None]
         return rows[0][0], workers
 

@@ -11,6 +11,7 @@ from flask.json.provider import DefaultJSONProvider
 
 from gridsvc.services.event_stream import EventHub
 from gridsvc.services.photos import photo_rules
+from gridsvc.services.point_locator import PointLocator
 from gridsvc.services.readiness import UnitOfWorkMaker
 from gridsvc.services.report_queue import ReportQueue
 from gridsvc.settings import Settings
@@ -28,6 +29,7 @@ from gridsvc.web.pages.login import login
 from gridsvc.web.rate_limits import RateLimit
 from gridsvc.web.routing import CodeConverter
 from gridsvc.web.security_headers import register_security_headers
+from gridsvc.web.short_way import short_way_of
 from gridsvc.web.tiles.vector_tiles import endpoints as tile_endpoints
 from gridsvc.web.tiles.vector_tiles import vector_tiles
 
@@ -53,6 +55,10 @@ class AppServices(Protocol):
     @property
     def unit_of_statements(self) -> UnitOfWorkMaker:
         """Maker of units of work whose every statement commits by itself."""
+
+    @property
+    def point_locator(self) -> PointLocator:
+        """What locates single positions."""
 
     @property
     def report_queue(self) -> ReportQueue:
@@ -116,6 +122,7 @@ def create_app(app_services: AppServices, settings: Settings, rate_limit: RateLi
         app.register_blueprint(blueprint, url_prefix="/api/v1")
     for blueprint in (health, vector_tiles, documentation, login, command_centre):
         app.register_blueprint(blueprint)
+    app.extensions["gridsvc_short_way"] = short_way_of(app)
     declared = [("/api/v1", e) for _, endpoints in BLUEPRINTS for e in endpoints.declared]
     app.extensions["gridsvc_openapi"] = build_openapi(declared + [("", e) for e in tile_endpoints.declared])
     return app

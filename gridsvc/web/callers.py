@@ -20,6 +20,7 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from werkzeug.wrappers import Response as BaseResponse
 
 from gridsvc.errors import DatabaseUnavailableError, ForbiddenError, UnauthenticatedError
+from gridsvc.pausing import aside
 from gridsvc.services import access, browsing
 from gridsvc.services.reporting import Poster
 from gridsvc.web.errors import wants_page
@@ -33,6 +34,9 @@ REMEMBER_S = 60.0
 REMEMBER_MOST = 10_000
 # so many threads of a process read by statements at once: more of them only wait for the same Python lock, in the middle of things
 _TURNS = threading.BoundedSemaphore(4)
+_VARY, _CACHE_CONTROL = "Authorization, Cookie", "private, no-cache"
+# what keeps answers that depend on the caller out of shared caches
+PRIVATE_HEADERS = [("Vary", _VARY), ("Cache-Control", _CACHE_CONTROL)]
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 Answered = TypeVar("Answered")
 READERS = frozenset({"viewer", "field", "dispatcher", "planner", "manager", "admin"})
@@ -74,18 +78,27 @@ def read_by_statements(read: Callable[[Any], Answered], scope: str = "") -> Answ
     It costs one round to the database for each; a transaction takes three more. Where the connection turns out to be from before
     a restart of the database, it is read once more over one that was tested.
     """
-    with _TURNS:
-        try:
-            with services().unit_of_statements(scope) as uow:
-                return read(uow)
-        except DatabaseUnavailableError:
-            with services().unit_of_work(scope) as uow:
-                return read(uow)
+    opened = services()
+
+    def read_here() -> Answered:
+        with _TURNS:
+            try:
+                with opened.unit_of_statements(scope) as uow:
+                    return read(uow)
+            except DatabaseUnavailableError:
+                with opened.unit_of_work(scope) as uow:
+                    return read(uow)
+
+    return aside(read_here)
 
 
 def poster() -> Poster:
     """Return the caller as who posts; their token is checked again in the transaction that stores."""
-    who = caller()
+    return poster_of(caller())
+
+
+def poster_of(who: Caller) -> Poster:
+    """Return a caller as who posts."""
     return Poster(who.login, who.role, who.scope, who.token_sha256)
 
 
@@ -126,17 +139,22 @@ def _bearer_token() -> str | None:
     return token.strip()
 
 
+def remembered(app: Flask, token: str) -> Caller | None:
+    """Return the caller of a token where it was asked for within the last minute, else None."""
+    until, who = app.extensions["gridsvc_tokens"].get(access.token_hash(token), (0.0, None))
+    return who if time.monotonic() < until else None
+
+
 def _remembered(token: str) -> Caller:
     """Return the caller of a token, from memory where it was asked for within the last minute."""
-    remembered: dict[bytes, tuple[float, Caller]] = current_app.extensions["gridsvc_tokens"]
-    hashed = access.token_hash(token)
-    until, who = remembered.get(hashed, (0.0, None))
-    if who is not None and time.monotonic() < until:
-        return who
-    who = principal_of(token)
-    if len(remembered) >= REMEMBER_MOST:
-        remembered.clear()
-    remembered[hashed] = (time.monotonic() + REMEMBER_S, who)
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    who = remembered(app, token)
+    if who is None:
+        who = principal_of(token)
+        tokens: dict[bytes, tuple[float, Caller]] = app.extensions["gridsvc_tokens"]
+        if len(tokens) >= REMEMBER_MOST:
+            tokens.clear()
+        tokens[access.token_hash(token)] = (time.monotonic() + REMEMBER_S, who)
     return who
 
 
@@ -196,8 +214,8 @@ def _mark_private(answer: Response) -> Response:
         if "Vary" in answer.headers:
             answer.vary.update(("Authorization", "Cookie"))
         else:
-            answer.headers["Vary"] = "Authorization, Cookie"
-        answer.headers.setdefault("Cache-Control", "private, no-cache")
+            answer.headers["Vary"] = _VARY
+        answer.headers.setdefault("Cache-Control", _CACHE_CONTROL)
     return answer
 
 

@@ -52,7 +52,7 @@ def read_json(request: Request) -> Any:
     """
     if request.environ.get("CONTENT_TYPE") != "application/json" and not request.is_json:
         raise UnsupportedMediaType(f"The body is {request.mimetype or 'of no declared type'}, not application/json.")
-    return _parsed(body_bytes(request), "body")
+    return parsed(body_bytes(request), "body")
 
 
 def read_items(request: Request, most: int) -> list[Any]:
@@ -122,7 +122,8 @@ def body_bytes(request: Request) -> bytes:
     return unpacked
 
 
-def _parsed(body: bytes, what: str) -> Any:
+def parsed(body: bytes, what: str) -> Any:
+    """Return JSON text parsed; raises BadRequest, which names it ``what``."""
     try:
         return _DECODER.decode(body.decode("utf-8"))
     except RecursionError:
@@ -133,7 +134,7 @@ def _parsed(body: bytes, what: str) -> Any:
 
 def _parsed_line(line: bytes) -> Any:
     try:
-        return _parsed(line, "line")
+        return parsed(line, "line")
     except BadRequest as malformed:
         return RequestInvalidError(
             str(malformed.description),

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from flask import current_app, request
 
 from gridsvc.errors import TooManyRequestsError
-from gridsvc.web.callers import caller
+from gridsvc.web.callers import Caller, caller
 
 _SLOTS = 1 << 17
 _BYTES = 8
@@ -70,9 +70,12 @@ def spend(items: int) -> None:
     TooManyRequestsError
         When they are too many for now; the answer says in Retry-After when they will not be.
     """
-    limit: RateLimit = current_app.extensions["gridsvc_rate_limit"]
-    who = caller()
-    name = f"address {request.remote_addr}" if who.is_anonymous else f"login {who.login}"
+    spend_as(current_app.extensions["gridsvc_rate_limit"], caller(), request.remote_addr, items)
+
+
+def spend_as(limit: RateLimit, who: Caller, address: str | None, items: int) -> None:
+    """Count items against a caller at an address, as `spend` does."""
+    name = f"address {address}" if who.is_anonymous else f"login {who.login}"
     wait = limit.spend(name, items)
     if wait:
         seconds = math.ceil(wait)

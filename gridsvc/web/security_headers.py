@@ -38,7 +38,7 @@ _ALWAYS = [
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Permissions-Policy", "geolocation=(self), camera=(), microphone=()"),
 ]
-_WITH_POLICY = [("Content-Security-Policy", CONTENT_SECURITY_POLICY), *_ALWAYS]
+ALWAYS_WITH_POLICY = [("Content-Security-Policy", CONTENT_SECURITY_POLICY), *_ALWAYS]
 
 
 def register_security_headers(app: Flask) -> None:
@@ -52,7 +52,7 @@ def register_security_headers(app: Flask) -> None:
     def guarded(environ: dict[str, Any], start_response: Callable) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *failure: Any) -> Callable:
             has_policy = any(name == "Content-Security-Policy" for name, _ in headers)
-            return start_response(status, headers + (_ALWAYS if has_policy else _WITH_POLICY), *failure)
+            return start_response(status, headers + (_ALWAYS if has_policy else ALWAYS_WITH_POLICY), *failure)
 
         return inner(environ, start)
 

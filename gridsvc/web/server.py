@@ -24,8 +24,8 @@ from gridsvc.errors import ConflictError, GridsvcError, SettingError
 from gridsvc.settings import Settings
 from gridsvc.web.application import create_app, make_rate_limit
 from gridsvc.web.keeping_grids import start_keeping_grids
-from gridsvc.web.kept_connections import KeptConnectionWorker
 from gridsvc.web.rate_limits import RateLimit
+from gridsvc.web.request_loop import LoopWorker
 from gridsvc.web.settling import start_settling
 from gridsvc.web.upload_clearing import start_clearing_uploads
 
@@ -42,7 +42,7 @@ GRACE_S = 20  # how long running requests may take to finish after SIGTERM
 ENDING_SIGNALS = frozenset({signal.SIGTERM, signal.SIGQUIT, signal.SIGINT})
 
 
-class Worker(KeptConnectionWorker):
+class Worker(LoopWorker):
     """A worker that ends as soon as nothing is left to finish.
 
     Live streams end at once; it would wait for them otherwise. While it still builds its application it has nothing to

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "gridsvc"
 
 DOMAIN = {"geo", "division", "networks", "workforce", "cases", "circle", "synth"}
-TOP_MODULES = {"errors", "progress", "settings", "resources", "log", "bootstrap", "client"}
+TOP_MODULES = {"errors", "progress", "settings", "resources", "log", "bootstrap", "client", "pausing"}
 DATABASE = {"sqlalchemy", "geoalchemy2", "psycopg", "alembic"}
 WEB = {"flask", "apiflask", "flask_babel", "werkzeug", "jinja2", "gunicorn"}
 PROCESS = {"os", "subprocess", "socket", "sqlite3", "urllib", "http"}
@@ -22,9 +22,9 @@ ALLOWED: dict[str, set[str]] = {
     **{room: DOMAIN | {"errors", "progress"} for room in DOMAIN},
     "formats": DOMAIN | {"errors", "progress", "resources"},
     "store": DOMAIN | {"errors", "progress", "resources", "settings", "formats"},
-    "services": DOMAIN | {"errors", "progress", "resources", "settings", "formats", "store", "maps"},
+    "services": DOMAIN | {"errors", "progress", "resources", "settings", "formats", "store", "maps", "pausing"},
     "maps": DOMAIN | {"errors", "progress", "resources"},
-    "web": DOMAIN | {"errors", "progress", "resources", "settings", "log", "services", "maps", "bootstrap"},
+    "web": DOMAIN | {"errors", "progress", "resources", "settings", "log", "services", "maps", "bootstrap", "pausing"},
     "jobs": DOMAIN | {"errors", "progress", "resources", "settings", "log", "services", "maps", "bootstrap", "formats"},
     "cli": DOMAIN
     | {"errors", "progress", "resources", "settings", "log", "services", "maps", "bootstrap", "formats", "jobs", "web"}
@@ -33,6 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "settings": {"errors", "resources"},
     "errors": set(),
     "progress": set(),
+    "pausing": set(),
     "resources": set(),
     "log": set(),
     "client": set(),

@@ -10,6 +10,7 @@ from factories import registers
 from factories import stored_town as town
 
 from gridsvc.services.event_stream import EventHub
+from gridsvc.services.point_locator import PointLocator
 from gridsvc.services.report_queue import ReportQueue
 from gridsvc.settings import read_settings
 
@@ -66,6 +67,10 @@ class Services:
     @cached_property
     def report_queue(self):
         return ReportQueue(self.unit_of_work)
+
+    @cached_property
+    def point_locator(self):
+        return PointLocator(self.unit_of_work, self.unit_of_work, nearest_within_m=settings().nearest_grid_m)
 
 
 def settings(**changes):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Self
 
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from gridsvc.services import browsing, locating
-from gridsvc.web.callers import caller, now, open_uow, read_by_statements
+from gridsvc.web.callers import caller, now, open_uow, services
 from gridsvc.web.json_bodies import json_answer
 from gridsvc.web.parameters import At, Datum, Degrees, Instant, QueryDegrees
 from gridsvc.web.routing import Answer, Endpoints
@@ -113,19 +114,21 @@ def locate_one(query: LocateQuery) -> Response:
     A position on a border belongs to exactly one grid of each network: of those that touch it, the smallest code. One that no
     grid holds gets the nearest grid of its community within GRIDSVC_NEAREST_GRID_M, with its distance, else it is unlocated.
     """
-    answer = read_by_statements(
-        lambda uow: locating.locate_point(
-            uow,
-            query.lon,
-            query.lat,
-            query.datum,
-            at=query.at or now(),
-            accuracy_m=query.accuracy_m,
-            auto_route_odds=current_app.config["GRIDSVC_AUTO_ROUTE_ODDS"],
-        ),
-        caller().scope,
+    return json_answer(located(query, caller().scope, services(), current_app.config))
+
+
+def located(query: LocateQuery, scope: str, opened: Any, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the answer to a query as a mapping, from the services and the configuration of an application."""
+    answer = opened.point_locator.locate(
+        query.lon,
+        query.lat,
+        query.datum,
+        scope=scope,
+        at=query.at or now(),
+        accuracy_m=query.accuracy_m,
+        auto_route_odds=config["GRIDSVC_AUTO_ROUTE_ODDS"],
     )
-    return json_answer({**_fields(answer), "grids": [_fields(grid) for grid in answer.grids]})
+    return {**_fields(answer), "grids": [_fields(grid) for grid in answer.grids]}
 
 
 def _fields(record: locating.LocatedPoint | locating.LocatedGrid) -> dict[str, Any]:

@@ -284,10 +284,15 @@ def post_report(body: ReportBody) -> Response:
     for its place.
     """
     spend(1)
-    receipt, created = services().report_queue.submit(_new_report(body), received_at=now(), poster=poster())
+    receipt, created = stored(body, poster(), services())
     answer = json_answer(receipt, 201 if created else 200)
     answer.headers["Location"] = f"{request.path}/{receipt['report_id']}"
     return answer
+
+
+def stored(body: ReportBody, who: reporting.Poster, opened: Any) -> tuple[dict[str, Any], bool]:
+    """Store a report by the services of an application; return its receipt and whether it was new."""
+    return opened.report_queue.submit(_new_report(body), received_at=now(), poster=who)
 
 
 @endpoints.post(

@@ -67,7 +67,7 @@ def submit_while_one_is_on_its_way(store, reports):
         first = pool.submit(submit, new_report())
         assert store.entered.acquire(timeout=30)
         others = [pool.submit(submit, report) for report in reports]
-        while len(queue._waiting) < len(reports):
+        while len(queue._joint._waiting) < len(reports):
             threading.Event().wait(0.001)
         store.gate.set()
         assert first.result(30)[1] is True
@@ -95,11 +95,11 @@ def test_as_many_as_were_there_before_are_waited_for(store, monkeypatch):
         first = submit()
         assert store.entered.acquire(timeout=30)
         others = [submit(), submit()]
-        while len(queue._waiting) < 2:
+        while len(queue._joint._waiting) < 2:
             threading.Event().wait(0.001)
         store.gate.set()
         first.result(30)
-        while queue._gathering is None:
+        while queue._joint._gathering is None:
             threading.Event().wait(0.001)
         assert len(store.groups) == 1, "two of three are there"
         last = submit()
