@@ -221,6 +221,11 @@ def places_around(uow: UnitOfWork, box: Box, at: datetime) -> PlaceIndex:
     return PlaceIndex.of(*GridHistory(uow.connection).snapshot(at, box))
 
 
+def is_current(uow: UnitOfWork, version: str) -> bool:
+    """Answer whether the grids are still of ``version``; one cheap question to the database."""
+    return GridHistory(uow.connection).version() == version
+
+
 def last_version() -> str | None:
     """Return the version this process answered from last: a guess, to be confirmed by what is read from the database."""
     return _LOOKUP.last

@@ -26,6 +26,7 @@ from gridsvc.errors import (
     UnauthenticatedError,
 )
 from gridsvc.geo.datums import STORAGE_DECIMALS, check_lonlat, convert, parse_datum
+from gridsvc.services.grid_lookup import is_current
 from gridsvc.services.intake_places import places_to_confirm
 from gridsvc.services.outside_grids import Outside, outside_distances
 from gridsvc.services.report_reading import NETWORKS, receipt_of
@@ -224,7 +225,10 @@ def _store(uow: UnitOfWork, drafts: Sequence[_Draft], received_at: datetime) -> 
         version = _locate(uow, drafts, received_at, is_stale=attempt > 0)
         sound = [draft for draft in drafts if draft.refusal is None]
         if not sound:
-            return
+            # nothing will be stored that would show that these places were looked up in grids of before
+            if version is None or is_current(uow, version):
+                return
+            continue
         rows, posters = [draft.row for draft in sound], [draft.poster for draft in sound]
         taken = uow.intake.take(rows, posters=posters, at=received_at, grid_version=version)
         uow.commit()
