@@ -7,6 +7,7 @@ databases); a test that needs the database never skips. Fixtures:
 ``uow``             a unit of work in a save point of it; ``open_uow(scope)`` opens more, with a scope
 ``engine``          the engine of the worker's database, for tests that only read or clean up after themselves
 ``clean_database``  URL of a fresh migrated database of the test's own: for several connections, real commits, processes
+``town_database``   the same with the town of ``factories.served_town`` in it, copied from one that was filled once
 ``real_data_dir``   folder of real data; skips where there is none
 """
 
@@ -18,6 +19,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -78,6 +80,9 @@ class Server:
         """Create a database and return its URL."""
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
         with self._admin() as connection:
+            if connection.info.server_version >= 150_000:
+                # two thirds of the time of a copy through the log
+                statement += sql.SQL(" STRATEGY FILE_COPY")
             connection.execute(statement)
         return self.url(name)
 
@@ -182,6 +187,33 @@ def clean_database(postgis_server: Server, template_database: str) -> Iterator[s
     """URL of a fresh migrated database with the reference tables and nothing else; dropped after the test."""
     name = _name(f"clean{next(_numbers)}")
     yield postgis_server.create(name, template_database)
+    postgis_server.drop(name)
+
+
+@pytest.fixture(scope="session")
+def town_template(postgis_server: Server, template_database: str) -> Iterator[str]:
+    """Name of a database with the served town and the months of its first reports; made once, to be copied."""
+    from factories import served_town, stored_town
+
+    from gridsvc.store.engine import make_engine
+    from gridsvc.store.unit_of_work import UnitOfWork
+
+    name = _name("town")
+    made = make_engine(postgis_server.create(name, template_database))
+    with UnitOfWork(made) as uow:
+        served_town.put_town(uow)
+        uow.reports.ensure_months(stored_town.START, datetime(2026, 3, 5, tzinfo=UTC))
+        uow.commit()
+    made.dispose()
+    yield name
+    postgis_server.drop(name)
+
+
+@pytest.fixture
+def town_database(postgis_server: Server, town_template: str) -> Iterator[str]:
+    """URL of a database of the test's own with the served town in it; dropped after the test."""
+    name = _name(f"town{next(_numbers)}")
+    yield postgis_server.create(name, town_template)
     postgis_server.drop(name)
 
 

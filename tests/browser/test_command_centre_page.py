@@ -27,14 +27,13 @@ READY = "!!(window.gridsvcMap && window.gridsvcMap.loaded() && window.gridsvcMap
 
 
 @pytest.fixture
-def town_url(clean_database):
+def town_url(town_database):
     """Address of a server thread over the stored town."""
-    engine = make_engine(clean_database)
+    engine = make_engine(town_database)
     with UnitOfWork(engine) as uow:
-        served_town.put_town(uow)
         uow.reports.add_frame(town.report_frame(count=40))
         uow.commit()
-    settings = served_town.settings(database_url=clean_database)
+    settings = served_town.settings(database_url=town_database)
     app = App(settings, engine)
     app.events.start()
     server = make_server("127.0.0.1", 0, create_app(app, settings), threaded=True)
@@ -145,11 +144,11 @@ def test_a_window_of_time_cuts_the_reports_of_list_and_map(visit):
     assert visit.complaints == []
 
 
-def test_a_new_report_appears_without_loading_the_page_again(visit, clean_database):
+def test_a_new_report_appears_without_loading_the_page_again(visit, town_database):
     page = visit.page
     page.evaluate("window.notLoadedAgain = true")
     visit.wait("document.getElementById('live').classList.contains('is-live')")
-    engine = make_engine(clean_database)
+    engine = make_engine(town_database)
     with UnitOfWork(engine) as uow:
         uow.reports.add(town.report_row(), bytes(32))
         uow.events.add("report.received", town.COMMUNITIES[0], "a report", {})

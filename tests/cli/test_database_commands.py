@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from gridsvc.store.embedded import EmbeddedPostgres
+
 pytestmark = pytest.mark.postgis
 
 
@@ -32,10 +34,20 @@ def gridsvc(var_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def filled(folder: Path) -> Path:
+def filled(folder: Path) -> Iterator[Path]:
+    """A folder with a database of ours; its server is held, so that not every command starts and stops it."""
     var_dir = folder / "filled"
     assert gridsvc(var_dir, "db", "init").returncode == 0
-    return var_dir
+    with EmbeddedPostgres(var_dir):
+        yield var_dir
+
+
+@pytest.fixture(scope="module")
+def dump(filled: Path, folder: Path) -> Path:
+    """A backup of that database."""
+    path = folder / "whole.dump"
+    assert gridsvc(filled, "db", "backup", str(path)).returncode == 0
+    return path
 
 
 def test_init_twice_changes_nothing_the_second_time(filled: Path):
@@ -53,10 +65,8 @@ def test_status_names_place_and_versions(filled: Path):
     assert found["place"] == str(filled / "postgres" / "data")
 
 
-def test_a_backup_restores_into_an_empty_database_with_every_row(filled: Path, folder: Path):
-    dump = folder / "whole.dump"
+def test_a_backup_restores_into_an_empty_database_with_every_row(filled: Path, folder: Path, dump: Path):
     count = "SELECT count(*), md5(string_agg(code, ',' ORDER BY edition, code)) FROM categories"
-    assert gridsvc(filled, "db", "backup", str(dump)).returncode == 0
 
     restored = gridsvc(folder / "other", "db", "restore", str(dump), "--json")
 
@@ -65,22 +75,18 @@ def test_a_backup_restores_into_an_empty_database_with_every_row(filled: Path, f
     assert gridsvc(folder / "other", "db", "psql", "-Atc", count).stdout == wanted != ""
 
 
-def test_a_restore_over_tables_is_refused(filled: Path, folder: Path):
-    dump = folder / "refused.dump"
-    gridsvc(filled, "db", "backup", str(dump))
-
+def test_a_restore_over_tables_is_refused(filled: Path, dump: Path):
     done = gridsvc(filled, "db", "restore", str(dump))
 
     assert done.returncode == 1
     assert "not empty" in done.stderr
 
 
-def test_a_cut_backup_restores_nothing_at_all(filled: Path, folder: Path):
-    dump = folder / "cut.dump"
-    gridsvc(filled, "db", "backup", str(dump))
-    dump.write_bytes(dump.read_bytes()[: dump.stat().st_size * 3 // 4])
+def test_a_cut_backup_restores_nothing_at_all(folder: Path, dump: Path):
+    cut = folder / "cut.dump"
+    cut.write_bytes(dump.read_bytes()[: dump.stat().st_size * 3 // 4])
 
-    done = gridsvc(folder / "cut", "db", "restore", str(dump))
+    done = gridsvc(folder / "cut", "db", "restore", str(cut))
 
     assert done.returncode == 1
     assert json.loads(gridsvc(folder / "cut", "db", "status", "--json").stdout)["revision"] is None

@@ -27,11 +27,8 @@ HOW = ["--datum", "wgs84", "--timezone", "Asia/Shanghai"]
 
 
 @pytest.fixture
-def engine(clean_database):
-    made = make_engine(clean_database)
-    with UnitOfWork(made) as uow:
-        served_town.put_town(uow)
-        uow.commit()
+def engine(town_database):
+    made = make_engine(town_database)
     yield made
     made.dispose()
 

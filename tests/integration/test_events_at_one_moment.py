@@ -32,14 +32,10 @@ SOON_S = 30.0
 
 
 @pytest.fixture(scope="module")
-def engine(postgis_server, template_database):
+def engine(postgis_server, town_template):
     """An engine of a database with the town in it; every test has a report of its own."""
-    name = f"{template_database}_race"
-    made = make_engine(postgis_server.create(name, template_database), pool_size=6)
-    with UnitOfWork(made) as uow:
-        served_town.put_town(uow)
-        uow.reports.ensure_months(town.START, NOW)
-        uow.commit()
+    name = f"{town_template}_race"
+    made = make_engine(postgis_server.create(name, town_template), pool_size=6)
     yield made
     made.dispose()
     postgis_server.drop(name)

@@ -16,6 +16,8 @@ from gridsvc.geo.projections import to_metric
 from gridsvc.services.importing import import_file
 from gridsvc.services.locating import locate_point
 from gridsvc.services.locating_files import locate_file
+from gridsvc.store.engine import make_engine
+from gridsvc.store.unit_of_work import UnitOfWork
 
 pytestmark = [pytest.mark.postgis, pytest.mark.real_data]
 
@@ -28,14 +30,35 @@ def folder(real_data_dir):
     return real_data_dir / "washington_dc"
 
 
+@pytest.fixture(scope="module")
+def imported(postgis_server, template_database, folder, tmp_path_factory):
+    """Washington, imported once since no test here commits: what its codes mean, and an engine of its database."""
+    name = f"{template_database}_washington"
+    engine = make_engine(postgis_server.create(name, template_database))
+    made = prepare(folder, tmp_path_factory.mktemp("washington"))
+    with UnitOfWork(engine) as uow:
+        import_file(uow, "divisions", made.divisions, datum="wgs84", valid_from=START)
+        for network, path in made.grids.items():
+            import_file(uow, "grids", path, datum="wgs84", valid_from=START, network=network)
+        uow.commit()
+    yield made, engine
+    engine.dispose()
+    postgis_server.drop(name)
+
+
 @pytest.fixture
-def city(uow, folder, tmp_path):
-    """Import Washington and return what its codes mean."""
-    made = prepare(folder, tmp_path)
-    import_file(uow, "divisions", made.divisions, datum="wgs84", valid_from=START)
-    for network, path in made.grids.items():
-        import_file(uow, "grids", path, datum="wgs84", valid_from=START, network=network)
-    return made
+def city(imported):
+    """Return what the codes of Washington mean."""
+    return imported[0]
+
+
+@pytest.fixture
+def connection(imported):
+    """A connection to Washington, in a transaction that is rolled back."""
+    with imported[1].connect() as opened:
+        transaction = opened.begin()
+        yield opened
+        transaction.rollback()
 
 
 def located(uow, city, path, tmp_path) -> dict[str, np.ndarray]:

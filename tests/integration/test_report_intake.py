@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from threading import Barrier
 
 import pytest
+import shapely
 from factories import served_town
 from factories import stored_town as town
 from sqlalchemy import text
@@ -28,13 +29,9 @@ ELSEWHERE = 9_000_000_000_000
 
 
 @pytest.fixture
-def engine(clean_database):
+def engine(town_database):
     """An engine of a database with the town in it."""
-    made = make_engine(clean_database, pool_size=12)
-    with UnitOfWork(made) as uow:
-        served_town.put_town(uow)
-        uow.reports.ensure_months(town.START, datetime(2026, 3, 5, tzinfo=UTC))
-        uow.commit()
+    made = make_engine(town_database, pool_size=12)
     yield made
     made.dispose()
 
@@ -314,6 +311,24 @@ def test_a_redraw_waits_for_reports_that_are_being_stored(engine):
         assert not wait([drawn], timeout=1.0).done
         uow.commit()
         drawn.result(timeout=60)
+
+
+def test_a_place_that_a_division_covers_since_a_moment_is_not_refused(engine):
+    beside = {"lon": town.WEST - town.SIDE / 2, "lat": town.SOUTH + town.SIDE / 2}
+    (before,) = submit(engine, new_report(**beside))
+    west, south, east, north = town.WEST - town.SIDE, town.SOUTH, town.WEST + 2 * town.SIDE, town.SOUTH + 2 * town.SIDE
+    divisions = town.division_frame()
+    divisions.loc[divisions["level"] == "district", "geometry"] = shapely.MultiPolygon(
+        [shapely.box(west, south, east, north)]
+    )
+    with UnitOfWork(engine) as uow:
+        uow.divisions.put_frame(divisions, town.START)
+        uow.commit()
+
+    (after,) = submit(engine, new_report(**beside))
+
+    assert before.refusal.code == "position-outside-coverage"
+    assert (after.created, after.receipt["district_code"]) == (True, town.DISTRICT)
 
 
 def test_reports_located_by_an_older_version_are_not_stored(engine):

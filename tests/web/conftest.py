@@ -19,12 +19,11 @@ NOW = datetime(2026, 7, 1, 4, 0, tzinfo=UTC)
 
 
 @pytest.fixture(scope="session")
-def town_engine(postgis_server, template_database):
+def town_engine(postgis_server, town_template):
     """Engine of a database with the town in it; made once, since every test here reads it and none commits."""
     name = f"gridsvc_test_{os.getpid()}_web"
-    made = make_engine(postgis_server.create(name, template_database))
+    made = make_engine(postgis_server.create(name, town_template))
     with UnitOfWork(made) as uow:
-        served_town.put_town(uow)
         uow.reports.ensure_months(town.START, NOW)
         uow.commit()
     yield made

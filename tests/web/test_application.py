@@ -228,12 +228,9 @@ def test_what_a_name_says_is_never_markup(clean_database):
     assert "<script>alert" not in page
 
 
-def test_reports_survive_a_new_connection(clean_database):
+def test_reports_survive_a_new_connection(town_database):
     """The answer comes after the commit: another connection sees the report at once."""
-    engine = make_engine(clean_database)
-    with UnitOfWork(engine) as uow:
-        served_town.put_town(uow)
-        uow.commit()
+    engine = make_engine(town_database)
     client = create_app(App(served_town.settings(), engine), served_town.settings()).test_client()
     answer = client.post("/api/v1/reports", json=served_town.report_body())
     other = create_engine(engine.url)
