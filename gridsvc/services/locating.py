@@ -260,7 +260,7 @@ class AskedPoint:
             raise CoordinateError(
                 f"accuracy_m is {accuracy_m}.", hint="Give metres, zero or more.", field="accuracy_m", reason="negative"
             )
-        x, y = (float(value) for value in _to_storage(lon, lat, name))
+        x, y = _one_to_storage(float(lon), float(lat), name)
         original = {"lon": float(lon), "lat": float(lat), "datum": name}
         return cls(x, y, original, at, accuracy_m, nearest_within_m, auto_route_odds)
 
@@ -408,6 +408,15 @@ def _to_storage(lon: ArrayLike, lat: ArrayLike, datum: str) -> tuple[Any, Any]:
     """Return positions in CGCS2000, rounded as stored geometries are, so that a vertex given as text is that vertex."""
     x, y = convert(lon, lat, datum, "cgcs2000")
     return np.round(x, STORAGE_DECIMALS), np.round(y, STORAGE_DECIMALS)
+
+
+_UNIT = 10.0**STORAGE_DECIMALS
+
+
+def _one_to_storage(lon: float, lat: float, datum: str) -> tuple[float, float]:
+    """Return one position as `_to_storage` does, to the last bit, without arrays."""
+    x, y = convert(lon, lat, datum, "cgcs2000")
+    return round(float(x) * _UNIT) / _UNIT, round(float(y) * _UNIT) / _UNIT
 
 
 def _epochs(uow: UnitOfWork, waiting: pd.DataFrame, prefix: str, at: datetime | None) -> list[pd.DataFrame]:

@@ -27,6 +27,12 @@ def _statement(name: str) -> TextClause:
     return text(sql_text(name))
 
 
+def _array_text(values: Sequence[Any]) -> str:
+    """Return an array as PostgreSQL writes it; the driver would look for the type of every element first."""
+    quoted = (str(value).replace("\\", "\\\\").replace('"', '\\"') for value in values)
+    return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
+
+
 class GridHistory(Repository):
     """Reads over the validity of grids and divisions, within a scope (a division-code prefix, "" is everything)."""
 
@@ -100,7 +106,7 @@ class GridHistory(Repository):
             place (any number of the caller's), network, grid code, whether only the primary worker is meant, the instant.
         """
         columns = zip(*asked, strict=True) if asked else [()] * len(_ASKED)
-        bound = {name: list(part) for name, part in zip(_ASKED, columns, strict=True)}
+        bound = {name: _array_text(part) for name, part in zip(_ASKED, columns, strict=True)}
         rows = self.rows_of(sql_text("workers_on_duty"), bound)
         workers = [(place, dict(zip(_WORKER, about, strict=True))) for _, place, *about in rows if place is not None]
         return rows[0][0], workers
