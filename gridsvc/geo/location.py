@@ -14,7 +14,7 @@ import shapely
 from numpy.typing import ArrayLike, NDArray
 
 from gridsvc.errors import CodeDuplicateError, GeometryError
-from gridsvc.geo.border_distances import border_distance, border_distances, nearest_rows, rows_around
+from gridsvc.geo.border_distances import border_distance, border_distances, nearest_rows
 from gridsvc.geo.cell_index import Cells, build_cells, find_rows, order_by_place, row_of
 
 FloatArray = NDArray[np.float64]
@@ -165,10 +165,6 @@ class GridIndex:
         given = np.full(len(self), -1, dtype=np.int32) if group_of is None else group_of.astype(np.int32)
         return nearest_rows(x, y, wanted, given, float(within_m), *self._cells.cells, *self._cells.borders)
 
-    def around(self, lon: float, lat: float, radius_m: float) -> RowArray:
-        """Return the rows of all grids that come within ``radius_m`` of a point, ascending; a few farther ones may be among them."""
-        return np.unique(rows_around(float(lon), float(lat), float(radius_m), *self._cells.cells))
-
     @property
     def arguments_around(self) -> tuple[NDArray, ...]:
         """Return the arrays for what kernels find around a point: which grids are in a cell, then `borders`."""
@@ -221,7 +217,6 @@ def warm() -> None:
     square = shapely.box(114.0, 30.0, 114.01, 30.01)
     index = GridIndex(["a", "b"], [square, shapely.MultiPolygon([square])])
     index.nearest([113.9999], [30.0], 100.0)
-    index.around(114.0, 30.0, 100.0)
     index.distance_to_border_m(np.full(_FEW, 114.005), np.full(_FEW, 30.005))
     index.border_distance_m(114.005, 30.005, index.row_at(114.005, 30.005))
 

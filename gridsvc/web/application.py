@@ -29,7 +29,7 @@ from gridsvc.web.pages.login import login
 from gridsvc.web.rate_limits import RateLimit
 from gridsvc.web.routing import CodeConverter
 from gridsvc.web.security_headers import register_security_headers
-from gridsvc.web.short_way import short_way_of
+from gridsvc.web.short_way import ShortWay
 from gridsvc.web.tiles.vector_tiles import endpoints as tile_endpoints
 from gridsvc.web.tiles.vector_tiles import vector_tiles
 
@@ -122,7 +122,7 @@ def create_app(app_services: AppServices, settings: Settings, rate_limit: RateLi
         app.register_blueprint(blueprint, url_prefix="/api/v1")
     for blueprint in (health, vector_tiles, documentation, login, command_centre):
         app.register_blueprint(blueprint)
-    app.extensions["gridsvc_short_way"] = short_way_of(app)
+    app.extensions["gridsvc_short_way"] = ShortWay(app).answer
     declared = [("/api/v1", e) for _, endpoints in BLUEPRINTS for e in endpoints.declared]
     app.extensions["gridsvc_openapi"] = build_openapi(declared + [("", e) for e in tile_endpoints.declared])
     return app

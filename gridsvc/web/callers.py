@@ -20,7 +20,6 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from werkzeug.wrappers import Response as BaseResponse
 
 from gridsvc.errors import DatabaseUnavailableError, ForbiddenError, UnauthenticatedError
-from gridsvc.pausing import aside
 from gridsvc.services import access, browsing
 from gridsvc.services.reporting import Poster
 from gridsvc.web.errors import wants_page
@@ -78,18 +77,13 @@ def read_by_statements(read: Callable[[Any], Answered], scope: str = "") -> Answ
     It costs one round to the database for each; a transaction takes three more. Where the connection turns out to be from before
     a restart of the database, it is read once more over one that was tested.
     """
-    opened = services()
-
-    def read_here() -> Answered:
-        with _TURNS:
-            try:
-                with opened.unit_of_statements(scope) as uow:
-                    return read(uow)
-            except DatabaseUnavailableError:
-                with opened.unit_of_work(scope) as uow:
-                    return read(uow)
-
-    return aside(read_here)
+    with _TURNS:
+        try:
+            with services().unit_of_statements(scope) as uow:
+                return read(uow)
+        except DatabaseUnavailableError:
+            with services().unit_of_work(scope) as uow:
+                return read(uow)
 
 
 def poster() -> Poster:

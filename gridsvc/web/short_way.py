@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Any
 
 from flask import Flask
 
@@ -131,11 +129,3 @@ class ShortWay:
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nServer: gunicorn\r\nDate: {self._date[1]}\r\n"
             f"Connection: keep-alive\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n{more}{_FIXED}\r\n"
         ).encode("ascii") + content
-
-
-Answer = Callable[[bytes, str], bytes | None]
-
-
-def short_way_of(app: Any) -> Answer:
-    """Return what answers plain requests of an application."""
-    return ShortWay(app).answer

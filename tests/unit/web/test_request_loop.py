@@ -122,8 +122,9 @@ def test_a_client_that_takes_no_answers_is_left_to_threads(worker, connect):
         client.sendall(QUESTION % 1)
         worker.wait_for_and_dispatch_events(0.05)
         if worker.to_threads or not worker.nr_conns:
-            return
-    raise AssertionError("the main thread went on")
+            break
+
+    assert worker.to_threads or not worker.nr_conns, "the main thread went on"
 
 
 def test_a_worker_that_ends_carries_nothing_more(worker, connect):
@@ -132,6 +133,8 @@ def test_a_worker_that_ends_carries_nothing_more(worker, connect):
     worker.alive = False
     client.sendall(QUESTION % 1)
     turn(worker, lambda: worker.to_threads)
+
+    assert worker.to_threads[0].sock.recv(100) == QUESTION % 1
 
 
 def test_others_are_answered_while_one_waits_for_a_thread(worker, connect):
