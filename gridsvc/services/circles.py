@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cache, lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import geopandas as gpd
@@ -22,15 +24,16 @@ from shapely.geometry import MultiPolygon
 
 from gridsvc.circle.attachments import Attachments, attach_points
 from gridsvc.circle.coverage import CircleCoverage, CircleStandard, circle_coverage, find_standard, load_standards
+from gridsvc.circle.gates import Compounds, WallPassages
 from gridsvc.circle.isochrones import IsochroneWalk, isochrones_from
 from gridsvc.circle.travel_times import CIRCLE_LIMIT_S, PLANNING_SPEED_M_S, CompiledWalk, nearest_times
-from gridsvc.circle.walk_network import WalkNetwork
+from gridsvc.circle.walk_network import WalkNetwork, build_walk_network
 from gridsvc.errors import NotFoundError, OutsideCoverageError, RequestInvalidError
 from gridsvc.geo.datums import check_lonlat, convert, parse_datum
 from gridsvc.geo.projections import area_m2, to_storage
 from gridsvc.progress import SILENT, Progress
 from gridsvc.resources import content_dir
-from gridsvc.services.compiled_network import CompiledNetwork
+from gridsvc.services.compiled_network import CompiledNetwork, load_network, save_network
 from gridsvc.services.walk_networks import (
     MARGIN_M,
     BuildOptions,
@@ -410,6 +413,24 @@ def isochrone(
 def _isochrone_walk(network: WalkNetwork, speed_m_s: float) -> IsochroneWalk:
     """Return a network in memory made ready for one speed, once per process while it is among the last used."""
     return IsochroneWalk(CompiledWalk(network, speed_m_s, MOST_MINUTES * 60.0))
+
+
+def warm_isochrones() -> None:
+    """Load or compile everything compiled that an isochrone needs, which takes most of a minute the first time on a machine.
+
+    By a cross of streets kept in a file, as the networks are that are asked about: compiled code tells mapped arrays from others.
+    """
+    streets = [[(-500, 0), (0, 0), (500, 0)], [(0, -500), (0, 0), (0, 500)]]
+    cross = build_walk_network(shapely.linestrings(np.array(streets, dtype=float)))
+    nobody = WallPassages((), np.empty(0, np.int32), np.empty((0, 2)), np.empty(0, bool), ())
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "cross.walk"
+        save_network(path, CompiledNetwork(cross, 4547, Compounds.none(), nobody))
+        compiled = load_network(path)
+        xy = np.array([[10.0, 10.0]])
+        origin = attach_points(compiled.network, xy, compound=compiled.compounds_of(xy))
+        walk = CompiledWalk(compiled.network, PLANNING_SPEED_M_S, MOST_MINUTES * 60.0)
+        isochrones_from(IsochroneWalk(walk), origin, MINUTES)
 
 
 def _stored_areas(areas: Sequence[MultiPolygon], epsg: int) -> list[MultiPolygon]:

@@ -28,6 +28,7 @@ from gridsvc.web.rate_limits import RateLimit
 from gridsvc.web.request_loop import LoopWorker
 from gridsvc.web.settling import start_settling
 from gridsvc.web.upload_clearing import start_clearing_uploads
+from gridsvc.web.warming import start_warming
 
 logger = logging.getLogger(__name__)
 
@@ -163,6 +164,7 @@ def _build(settings: Settings, url: str, rate_limit: RateLimit) -> Any:
     start_clearing_uploads(app)
     app.events.start()
     start_keeping_grids(app)
+    start_warming()
     return create_app(app, settings, rate_limit)
 
 
