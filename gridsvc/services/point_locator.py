@@ -1,18 +1,22 @@
-"""Single positions of many requests: looked up in the index that the process holds, their workers read together.
+"""Single positions of many requests: answered from what the process holds of grids and of who is on duty.
 
-The grids of a position are found in microseconds; what takes time is to ask the database who is on duty, and whether the grids are
-still those of the index. Requests that come at the same moment ask it together.
+Both are found in microseconds; what takes time is to ask the database whether they are still so. One answer to that is good for
+`LEASE_S`, so that a change is known in every process that much later at most, and never half. What is not held is asked of the database
+by all requests of a moment together.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from gridsvc.errors import DatabaseUnavailableError
 from gridsvc.pausing import aside
-from gridsvc.services.grid_lookup import held_indexes, last_version
+from gridsvc.services.duty_roster import DutyRoster
+from gridsvc.services.grid_lookup import held_indexes
 from gridsvc.services.joint_work import JointWork
 from gridsvc.services.locating import AskedPoint, LocatedPoint, locate_point
 from gridsvc.services.readiness import UnitOfWorkMaker
@@ -20,10 +24,21 @@ from gridsvc.store.grid_history import GridHistory
 from gridsvc.store.unit_of_work import UnitOfWork
 
 MOST_TOGETHER = 100
+# how old what is known of the present versions may be
+LEASE_S = 0.05
 
 # place (any number), network, grid code, whether only the primary worker is meant, instant
 Asked = list[tuple[int, str, str, bool, datetime]]
 OnDuty = tuple[str, list[tuple[int, dict[str, Any]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Lease:
+    """The versions of grids and of who is on duty, known to be the present ones until an instant of the process's clock."""
+
+    until_s: float
+    grids: str
+    duty: str
 
 
 class PointLocator:
@@ -44,6 +59,9 @@ class PointLocator:
         self._open_statements, self._open_transaction = open_statements, open_transaction
         self._nearest_within_m = nearest_within_m
         self._duty = JointWork(self._read_duty, most=MOST_TOGETHER)
+        self._lease = _Lease(0.0, "", "")
+        self._leases = JointWork(self._renew_lease, most=MOST_TOGETHER)
+        self._roster: DutyRoster | None = None
 
     def locate(
         self,
@@ -58,10 +76,13 @@ class PointLocator:
     ) -> LocatedPoint:
         """Return what `locating.locate_point` returns, within a scope; raises what it raises."""
         asked = AskedPoint.of(lon, lat, datum, at, accuracy_m, self._nearest_within_m, auto_route_odds)
-        version = last_version()
-        index = held_indexes(version, [at])[0] if version else None
+        lease = self._lease if time.monotonic() < self._lease.until_s else self._leases.submit(None)
+        index = held_indexes(lease.grids, [at])[0]
         if index is not None:
             place = asked.place(index, scope)
+            roster = self._roster
+            if roster is not None and roster.version == lease.duty and roster.since <= at:
+                return asked.answer(place, roster.on_duty(place.on_duty_asked()))
             confirmed, workers = self._duty.submit(place.on_duty_asked())
             if confirmed == index.version:
                 return asked.answer(place, workers)
@@ -80,6 +101,17 @@ class PointLocator:
                 scope,
             )
         )
+
+    def keep_roster(self, uow: UnitOfWork, now: datetime) -> None:
+        """Hold who is on duty from now on, where it is not held: for a server, called again and again."""
+        if self._roster is None or self._roster.version != uow.duty.versions()[1]:
+            self._roster = DutyRoster.read(uow, now)
+
+    def _renew_lease(self, group: list[None]) -> list[_Lease]:
+        """Learn the present versions; what was read may have been so no longer than since before it was asked for."""
+        asked_s = time.monotonic()
+        self._lease = _Lease(asked_s + LEASE_S, *self._read(lambda uow: uow.duty.versions()))
+        return [self._lease] * len(group)
 
     def _read_duty(self, group: list[Asked]) -> list[OnDuty]:
         """Return for each list of grids the version and the workers on duty, read in one statement."""

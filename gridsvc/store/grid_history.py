@@ -12,12 +12,12 @@ import pandas as pd
 import shapely
 from sqlalchemy import DateTime, TextClause, column, text
 
+from gridsvc.store.duty import WORKER
 from gridsvc.store.repository import Repository, like_pattern, narrower
 from gridsvc.store.sql_files import sql_text
 
 Box = tuple[float, float, float, float]
 _ASKED = ("place", "network", "code", "only_primary", "at")
-_WORKER = ("worker_code", "name", "role", "is_primary", "kind_code")
 _SNAPSHOT_COLUMNS = ("layer", "code", "name", "kind", "community_code", "parent_code", "responsible", "geometry")
 
 
@@ -108,7 +108,7 @@ class GridHistory(Repository):
         columns = zip(*asked, strict=True) if asked else [()] * len(_ASKED)
         bound = {name: _array_text(part) for name, part in zip(_ASKED, columns, strict=True)}
         rows = self.rows_of(sql_text("workers_on_duty"), bound)
-        workers = [(place, dict(zip(_WORKER, about, strict=True))) for _, place, *about in rows if place is not None]
+        workers = [(place, dict(zip(WORKER, about, strict=True))) for _, place, *about in rows if place is not None]
         return rows[0][0], workers
 
     def changes(self, prefix: str, after: datetime, until: datetime) -> list[datetime]:

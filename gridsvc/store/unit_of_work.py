@@ -25,6 +25,7 @@ from gridsvc.store.circles import CircleRunRepository, WalkNetworkRepository
 from gridsvc.store.components import ComponentRepository
 from gridsvc.store.division_runs import DivisionRunRepository
 from gridsvc.store.divisions import DivisionRepository
+from gridsvc.store.duty import DutyRepository
 from gridsvc.store.events import EventRepository
 from gridsvc.store.facilities import FacilityRepository
 from gridsvc.store.gazetteer import GazetteerRepository
@@ -179,6 +180,11 @@ class UnitOfWork:
     def assignments(self) -> AssignmentRepository:
         """Who is on which grid."""
         return AssignmentRepository(self.connection, self.scope)
+
+    @cached_property
+    def duty(self) -> DutyRepository:
+        """Who is on duty where."""
+        return DutyRepository(self.connection, self.scope)
 
     @cached_property
     def categories(self) -> CategoryRepository:

@@ -1,6 +1,6 @@
-"""Each worker of the server holds the index of all grids before anyone asks, and again when they change.
+"""Each worker of the server holds the index of all grids, and who is on duty, before anyone asks, and again when they change.
 
-Answers do not depend on it: a lookup asks for the version itself and never answers from an older one. It only spares
+Answers do not depend on it: a lookup asks for the versions itself and never answers from older ones. It only spares
 requests the building.
 """
 
@@ -31,6 +31,7 @@ def start_keeping_grids(app: App, *, every_s: float = KEEP_S) -> threading.Event
             try:
                 with app.unit_of_work() as uow:
                     keep_current(uow, now())
+                    app.point_locator.keep_roster(uow, now())
             except GridsvcError as refused:
                 logger.warning("the index of the grids was not renewed: %s", refused)
             except Exception:

@@ -28,6 +28,7 @@ from gridsvc.store.tables.components import component_serials, components
 from gridsvc.store.tables.compounds import compounds, gates
 from gridsvc.store.tables.division_runs import division_run_parts, division_runs
 from gridsvc.store.tables.divisions import divisions
+from gridsvc.store.tables.duty_version import duty_version
 from gridsvc.store.tables.events import event_counter, events, events_unnumbered
 from gridsvc.store.tables.facilities import facilities, facility_kinds
 from gridsvc.store.tables.gazetteer import (
@@ -65,6 +66,7 @@ __all__ = [
     "division_run_parts",
     "division_runs",
     "divisions",
+    "duty_version",
     "event_counter",
     "events",
     "events_unnumbered",
