@@ -71,4 +71,5 @@ def lattice_network(lattice: StreetLattice) -> WalkNetwork:
         edge_penalty_s=np.zeros(edges),
         edge_gate=no_gate,
         edge_closed_by=no_gate,
+        edge_compound=no_gate,
     )
