@@ -113,6 +113,13 @@ class LiveTimes:
         """Number of changes that can be undone."""
         return len(self._steps)
 
+    def ticks_at(self, nodes: ArrayLike) -> Numbers:
+        """Return the ticks from nodes of the network to the nearest facility of each kind now: shape (nodes, kinds), ``OUT`` out of reach."""
+        rows = self._graph.node_rank[np.asarray(nodes, dtype=np.int64)]
+        return np.concatenate(
+            [block[rows, : len(lanes)] for lanes, block in zip(self._lanes, self._blocks, strict=True)], axis=1
+        )
+
     def add_facility(self, attached: Attachments, kind: int) -> tuple[int, Effect]:
         """Add a facility (one attached point); return its number, the next after those there were, and the effect."""
         if not 0 <= kind < self._kinds:
