@@ -307,7 +307,7 @@ def _merged_residences(benefits: Benefits) -> Benefits:
     for home in np.flatnonzero(np.diff(starts)).tolist():
         own = slice(starts[home], starts[home + 1])
         same_as[home] = first_of.setdefault((sites[own].tobytes(), gains[own].tobytes()), home)
-    people = np.bincount(same_as, weights=benefits.people, minlength=len(same_as))
+    people = np.bincount(same_as, weights=benefits.people, minlength=len(same_as)).astype(np.float64)
     return _with_entries(benefits, same_as[benefits.residence] == benefits.residence, people)
 
 

@@ -229,7 +229,7 @@ def _choose(
     fresh = np.zeros(len(upper), np.int64)
     chosen, gain, count, total = np.empty(most, np.int64), np.empty(most), 0, 0.0
     while count < most and total < needed:
-        site = np.argmax(upper)
+        site = int(np.argmax(upper))
         if upper[site] <= 0.0:
             break
         if fresh[site] != count:
@@ -266,7 +266,7 @@ def _choose_limited(flows: SiteFlows, people: Floats, allowed: Flags, most: int,
     fresh = np.full(len(upper), -1, np.int64)
     chosen, gain, count, total = np.empty(most, np.int64), np.empty(most), 0, 0.0
     while count < most and total < needed:
-        site = np.argmax(upper)
+        site = int(np.argmax(upper))
         if upper[site] <= LEAST_PEOPLE:
             break
         if fresh[site] != count:

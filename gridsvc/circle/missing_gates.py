@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from gridsvc.circle.hierarchy import OUT
 from gridsvc.circle.live_times import Effect, LiveTimes
 from gridsvc.circle.travel_times import CompiledWalk
-from gridsvc.circle.walk_network import NO_GATE, Floats, Ints, edge_seconds, with_gates
+from gridsvc.circle.walk_network import NO_GATE, Flags, Floats, Ints, edge_seconds, with_gates
 from gridsvc.errors import NotFoundError, RequestInvalidError
 from gridsvc.progress import SILENT, Progress
 
@@ -119,13 +119,13 @@ def _checked(
     return persons, limits
 
 
-def _is_short_cut(walk: CompiledWalk, live: LiveTimes, edges: Ints, seconds: Floats) -> Ints:
+def _is_short_cut(walk: CompiledWalk, live: LiveTimes, edges: Ints, seconds: Floats) -> Flags:
     """Return whether somebody at one end of each edge would be nearer to something by it than now."""
     network, graph = walk.network, live.nearest.graph
     ticks = np.rint(seconds * graph.ticks_per_s).astype(np.int64)[:, np.newaxis]
     at_u, at_v = (live.ticks_at(ends[edges]).astype(np.int64) for ends in (network.edge_u, network.edge_v))
     near, far = np.minimum(at_u, at_v), np.maximum(at_u, at_v)
-    return ((near < OUT) & (near + ticks < far)).any(axis=1)
+    return np.asarray(((near < OUT) & (near + ticks < far)).any(axis=1))
 
 
 def _gain(effect: Effect, people: Floats, limits: Floats, lacking: Ints) -> tuple[Floats, float, float]:
@@ -133,7 +133,7 @@ def _gain(effect: Effect, people: Floats, limits: Floats, lacking: Ints) -> tupl
     limit, own = limits[effect.kind], people[effect.origin]
     within = effect.after_s <= limit
     new = within & (effect.before_s > limit)
-    by_kind = np.bincount(effect.kind[new], weights=own[new], minlength=len(limits))
+    by_kind = np.bincount(effect.kind[new], weights=own[new], minlength=len(limits)).astype(np.float64)
     origin, kinds = np.unique(effect.origin[new], return_counts=True)
     complete = float(people[origin[kinds == lacking[origin]]].sum())
     saved_s = (np.minimum(effect.before_s, limit) - effect.after_s)[within]
