@@ -23,6 +23,7 @@ from gridsvc.circle.greedy_siting import (
     served_before,
     upper_bound,
 )
+from gridsvc.circle.site_bounds import price_sites
 from gridsvc.circle.siting import (
     COVER,
     MEDIAN,
@@ -79,16 +80,13 @@ def exact_covering(task: SitingTask, sites: int, *, time_limit_s: float = TIME_L
     before = served_before(benefits)
     chosen, gain = choose(benefits, number)
     bound = before + upper_bound(benefits, chosen, gain, number)
-    if len(benefits.residence):
-        found, solver_bound = _most_benefit(benefits, number, time_limit_s, gap)
-        bound = min(bound, benefits.base - solver_bound)
-        if found is not None:
-            other, other_gain = choose(benefits, number, among=found)
-            if other_gain.sum() > gain.sum():
-                chosen, gain = other, other_gain
+    found, most = _best(benefits, number, chosen, time_limit_s, gap)
+    bound = min(bound, benefits.base + most)
+    other, other_gain = choose(benefits, number, among=found)
+    if other_gain.sum() > gain.sum():
+        chosen, gain = other, other_gain
     after = before + float(gain.sum())
-    if _is_whole(task.people) and (task.capacity is None or _is_whole(task.capacity)):
-        bound = float(np.floor(bound + _WHOLE * max(1.0, abs(bound) * _WHOLE)))
+    bound = _rounded(bound, _is_whole(task.people) and (task.capacity is None or _is_whole(task.capacity)))
     return Siting(COVER, chosen, gain, before, after, after, max(after, bound), float(task.people.sum()))
 
 
@@ -108,18 +106,16 @@ def exact_share(task: SitingTask, share: float, *, time_limit_s: float = TIME_LI
     chosen, gain = choose(benefits, len(benefits), needed=needed)
     check_reached(task, before, needed, gain)
     bound = least_sites(benefits, chosen, gain, needed)
-    if bound < len(chosen):
-        model = _model(benefits)
-        cost = np.zeros(len(model.weight))
-        cost[: len(model.sites)] = 1.0
-        cost[model.stand] = 0.0
-        wanted = LinearConstraint(csr_array(model.weight[np.newaxis, :]), needed + before - benefits.base)
-        found, solver_bound = _solved(model, cost, [wanted], time_limit_s, 0.0)
-        bound = max(bound, int(np.ceil(solver_bound - _WHOLE)))
-        if found is not None:
-            other, other_gain = choose(benefits, len(benefits), needed=needed, among=found)
-            if len(other) < len(chosen) and other_gain.sum() >= needed:
-                chosen, gain = other, other_gain
+    while bound < len(chosen):
+        if task.capacity is None:
+            found, fewest = _with_one_less(benefits, chosen, needed, time_limit_s)
+        else:
+            found, fewest = _fewest(benefits, needed + before - benefits.base, time_limit_s)
+        bound = max(bound, fewest)
+        other, other_gain = choose(benefits, len(benefits), needed=needed, among=found)
+        if len(other) >= len(chosen) or other_gain.sum() < needed:
+            break
+        chosen, gain = other, other_gain
     return Siting(
         aim=SHARE,
         sites=chosen,
@@ -164,15 +160,11 @@ def exact_median(
         standing_s = _saved(benefits, benefits.standing)
         before -= standing_s
         chosen, gain = _in_order(benefits, chosen)
-    if len(benefits.residence):
-        found, solver_bound = _most_benefit(benefits, number, time_limit_s, gap)
-        least = max(least, float(task.people.sum()) * out_s - benefits.base + solver_bound)
-        if found is not None:
-            other, other_gain = (
-                choose(benefits, number, among=found) if task.capacity is None else _in_order(benefits, found)
-            )
-            if other_gain.sum() > gain.sum():
-                chosen, gain = other, other_gain
+    found, most = _best(benefits, number, chosen, time_limit_s, gap)
+    least = max(least, float(task.people.sum()) * out_s - benefits.base - most)
+    other, other_gain = choose(benefits, number, among=found) if task.capacity is None else _in_order(benefits, found)
+    if other_gain.sum() > gain.sum():
+        chosen, gain = other, other_gain
     after = before - float(gain.sum())
     return Siting(MEDIAN, chosen, gain, before, after, after, min(after, least), float(task.people.sum()))
 
@@ -188,14 +180,82 @@ def _is_whole(values: Floats) -> bool:
     return bool((values == np.floor(values)).all())
 
 
+def _rounded(bound: float, is_whole: bool) -> float:
+    """Return a bound from above, as the next lower whole number where values are whole."""
+    return float(np.floor(bound + _WHOLE * max(1.0, abs(bound) * _WHOLE))) if is_whole else bound
+
+
+def _best(
+    benefits: Benefits, sites: int, chosen: Ints, time_limit_s: float, gap: float, beat: float = 0.0
+) -> tuple[Ints, float]:
+    """Return the best sites found, standing ones left out, and what no choice brings more of (standing sites brought in).
+
+    Choices that bring no more than ``beat`` do not matter: neither need be found.
+    """
+    if not len(benefits.residence):
+        return chosen, 0.0
+    if benefits.capacity is not None:
+        found, most = _most_benefit(benefits, sites, time_limit_s, gap)
+        return chosen if found is None else found, most
+    merged = _without_twins(benefits)
+    brings = merged.people[merged.residence] * merged.benefit
+    is_whole = _is_whole(brings)
+    priced = price_sites(merged.first, merged.residence, brings, len(merged.people), sites, chosen, beat, is_whole)
+    known = max(priced.value, beat)
+    if priced.bound - known <= max(gap * priced.bound, 0.999 if is_whole else 0.0):
+        return priced.sites, max(known, _rounded(priced.bound, is_whole))
+    must = np.flatnonzero(priced.must & priced.may)
+    rest = _given(_with_entries(merged, priced.may[merged.site], merged.people), must)
+    sure = _all_saved(_with_entries(merged, np.isin(merged.site, must), merged.people))
+    if not len(rest.residence) or len(must) >= sites:
+        return (must, sure) if sure > known else (priced.sites, known)
+    found, most = _most_benefit(rest, sites - len(must), time_limit_s, gap)
+    # choices left out bring no more than what is known
+    bound = max(known, _rounded(min(priced.bound, sure + most), is_whole))
+    if found is not None:
+        together = np.concatenate((must, found))
+        if _all_saved(_with_entries(merged, np.isin(merged.site, together), merged.people)) > priced.value:
+            return together, bound
+    return priced.sites, bound
+
+
+def _given(benefits: Benefits, sites: Ints) -> Benefits:
+    """Return the benefits above what some sites bring, without those sites."""
+    taken = np.isin(benefits.site, sites)
+    there = np.zeros(len(benefits.people))
+    np.maximum.at(there, benefits.residence[taken], benefits.benefit[taken])
+    more = benefits.benefit - there[benefits.residence]
+    return _with_entries(replace(benefits, benefit=more), ~taken & (more > 0), benefits.people)
+
+
+def _with_one_less(benefits: Benefits, chosen: Ints, needed: float, time_limit_s: float) -> tuple[Ints, int]:
+    """Return a choice of one site less that brings what is needed (if none was found, one that does not), and the least number proven."""
+    is_whole = _is_whole(benefits.people)
+    beat = float(np.ceil(needed)) - 1.0 if is_whole else needed * (1.0 - 1e-6)
+    found, most = _best(benefits, len(chosen) - 1, chosen[:-1], time_limit_s, 0.0, beat)
+    return found, len(chosen) if most < (beat + 1.0 - _WHOLE if is_whole else needed) else 0
+
+
+def _fewest(benefits: Benefits, wanted: float, time_limit_s: float) -> tuple[Ints, int]:
+    """Return the fewest sites with capacities that serve so many people (none if not found in time), and the least number proven."""
+    model = _model(benefits)
+    cost = np.zeros(len(model.weight))
+    cost[: len(model.sites)] = 1.0
+    cost[model.stand] = 0.0
+    served = LinearConstraint(csr_array(model.weight[np.newaxis, :]), wanted, np.inf)
+    found, bound = _solved(model, cost, [served], time_limit_s, 0.0)
+    return np.empty(0, dtype=np.int64) if found is None else found, int(np.ceil(max(bound, 0.0) - _WHOLE))
+
+
 def _most_benefit(benefits: Benefits, sites: int, time_limit_s: float, gap: float) -> tuple[Ints | None, float]:
-    """Return the sites of the most benefit, standing ones left out (None when none were found in time), and minus the bound of it."""
+    """Return the sites that the solver finds best, standing ones left out (None when none in time), and the bound of any choice."""
     model = _model(benefits)
     number = np.zeros(len(model.weight))
     number[: len(model.sites)] = 1.0
     number[model.stand] = 0.0
     few = LinearConstraint(csr_array(number[np.newaxis, :]), -np.inf, sites)
-    return _solved(model, -model.weight, [few], time_limit_s, gap)
+    found, bound = _solved(model, -model.weight, [few], time_limit_s, gap)
+    return found, -bound
 
 
 def _solved(
