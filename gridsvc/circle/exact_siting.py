@@ -24,6 +24,7 @@ from gridsvc.circle.greedy_siting import (
     upper_bound,
 )
 from gridsvc.circle.site_bounds import price_sites
+from gridsvc.circle.site_swaps import swap_sites
 from gridsvc.circle.siting import (
     COVER,
     MEDIAN,
@@ -200,6 +201,7 @@ def _best(
     merged = _without_twins(benefits)
     brings = merged.people[merged.residence] * merged.benefit
     is_whole = _is_whole(brings)
+    chosen, _ = swap_sites(merged.first, merged.residence, brings, len(merged.people), chosen)
     priced = price_sites(merged.first, merged.residence, brings, len(merged.people), sites, chosen, beat, is_whole)
     known = max(priced.value, beat)
     if priced.bound - known <= max(gap * priced.bound, 0.999 if is_whole else 0.0):
