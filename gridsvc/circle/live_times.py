@@ -6,6 +6,7 @@ everything anew gives: ticks are whole numbers, and of facilities equally near t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -341,6 +342,24 @@ class LiveTimes:
                 f"Residences or facilities are attached to edge {edge[taken][0]}.",
                 hint="Only gates and paths without doors change their time here; compile the walk anew for other edges.",
             )
+
+
+def checked_demand(
+    people: ArrayLike, limits_s: Sequence[float] | ArrayLike, shape: tuple[int, ...], longest_s: float
+) -> tuple[Floats, Floats]:
+    """Return people by residence and limits by kind for times of a shape (residences, kinds), or raise RequestInvalidError."""
+    persons, limits = np.asarray(people, dtype=np.float64), np.asarray(limits_s, dtype=np.float64)
+    if persons.shape != shape[:1] or not (np.isfinite(persons) & (persons >= 0)).all():
+        raise RequestInvalidError(
+            f"People of shape {persons.shape} came for {shape[0]} residences, or some are below 0.",
+            hint="Give people from 0 up for each residence.",
+        )
+    if limits.shape != shape[1:] or not ((limits >= 0) & (limits <= longest_s)).all():
+        raise RequestInvalidError(
+            f"Limits {limits.tolist()} came for {shape[1]} kinds of walks up to {longest_s:g} s.",
+            hint="Give one limit for each kind, up to that of the walk.",
+        )
+    return persons, limits
 
 
 def _check_seconds(time_s: Floats) -> None:

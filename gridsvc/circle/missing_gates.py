@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gridsvc.circle.hierarchy import OUT
-from gridsvc.circle.live_times import Effect, LiveTimes
+from gridsvc.circle.live_times import Effect, LiveTimes, checked_demand
 from gridsvc.circle.travel_times import CompiledWalk
 from gridsvc.circle.walk_network import NO_GATE, Flags, Floats, Ints, edge_seconds, with_gates
-from gridsvc.errors import NotFoundError, RequestInvalidError
+from gridsvc.errors import NotFoundError
 from gridsvc.progress import SILENT, Progress
 
 
@@ -75,7 +75,7 @@ def rank_missing_gates(
     """
     network = walk.network
     times_s = live.nearest.times_s
-    persons, limits = _checked(people, limits_s, times_s.shape, walk.limit_s)
+    persons, limits = checked_demand(people, limits_s, times_s.shape, walk.limit_s)
     closed = np.unique(network.edge_closed_by[network.edge_closed_by != NO_GATE]).astype(np.int64)
     wanted = closed if gates is None else np.unique(np.asarray(gates, dtype=np.int64))
     unknown = np.setdiff1d(wanted, closed)
@@ -100,23 +100,6 @@ def rank_missing_gates(
         progress.advance()
     order = np.lexsort((wanted, -saved_s, -new.sum(axis=1)))
     return GateGains(wanted[order], new[order], complete[order], saved_s[order])
-
-
-def _checked(
-    people: ArrayLike, limits_s: Sequence[float] | ArrayLike, shape: tuple[int, ...], longest_s: float
-) -> tuple[Floats, Floats]:
-    persons, limits = np.asarray(people, dtype=np.float64), np.asarray(limits_s, dtype=np.float64)
-    if persons.shape != shape[:1] or not (np.isfinite(persons) & (persons >= 0)).all():
-        raise RequestInvalidError(
-            f"People of shape {persons.shape} came for {shape[0]} residences, or some are below 0.",
-            hint="Give people from 0 up for each residence.",
-        )
-    if limits.shape != shape[1:] or not ((limits >= 0) & (limits <= longest_s)).all():
-        raise RequestInvalidError(
-            f"Limits {limits.tolist()} came for {shape[1]} kinds of walks up to {longest_s:g} s.",
-            hint="Give one limit for each kind, up to that of the walk.",
-        )
-    return persons, limits
 
 
 def _is_short_cut(walk: CompiledWalk, live: LiveTimes, edges: Ints, seconds: Floats) -> Flags:
