@@ -85,6 +85,7 @@ def whole_city(options: argparse.Namespace) -> None:
     greedy = timed(lambda: greedy_covering(task, options.sites), runs=options.runs)
     print(f"greedy covering             {greedy}   {told(greedy.answer)}")
     for name, work in (
+        ("exact covering", lambda: exact_covering(task, options.sites)),
         ("greedy median", lambda: greedy_median(task, options.sites)),
         ("greedy 50 % of the people", lambda: greedy_share(task, 0.5)),
         (
