@@ -24,7 +24,7 @@ from gridsvc.circle.bounded_search import Space, clear_reach, reach_from_all, se
 from gridsvc.circle.doors import Doors
 from gridsvc.circle.hierarchy import OUT
 from gridsvc.circle.travel_times import CIRCLE_LIMIT_S, PLANNING_SPEED_M_S, CompiledWalk
-from gridsvc.circle.walk_network import Floats, Ints, Numbers, WalkNetwork
+from gridsvc.circle.walk_network import Flags, Floats, Ints, Numbers, WalkNetwork
 from gridsvc.errors import OutsideCoverageError, RequestInvalidError
 
 CELL_M = 7.5  # our choice: agreement of 5-minute areas is 0.98, with 10 m cells 0.976
@@ -240,37 +240,107 @@ class _Reached(NamedTuple):
     speed_m_s: float
 
 
+class _Piece(NamedTuple):
+    """A straight piece of street ready to be walked: from ``start`` along ``way`` (length ``step``), seconds from both ends of its edge."""
+
+    start: tuple[float, float]
+    way: tuple[float, float]
+    step: float
+    per_square: float
+    offset_m: float
+    length_m: float
+    from_a: float
+    from_b: float
+    per_m: float
+    edge: int
+    first_door: int
+
+
 @njit(cache=True, nogil=True)
 def _spread(streets: StreetGrid, reached: _Reached, x: Floats, y: Floats, side: float) -> Floats:
     """Fill each cell from the nearest street piece; see :meth:`IsochroneWalk.field`.
 
-    First the cells close to each piece, then those that have no street so near: most have, and are passed over quickly.
+    First every piece is drawn into the cells close to it, then the cells that have no street so near look for one: they are few. Streets
+    are left alone where none is reached that is near enough to share a cell with them.
     """
     canvas = _Canvas(x, y, np.full((len(y), len(x)), np.inf), np.full((len(y), len(x)), np.inf))
-    near = min(side, _NEAR_M)
-    _draw_all(streets, reached, canvas, near, -1.0)
+    near, around = min(side, _NEAR_M), int(np.ceil(side / _GRID_M))
+    window = _window(streets, x, y, side)
+    alive = _reached_cells(streets, reached, window)
+    shared = _widened(alive, 2 * around)
+    for row in range(shared.shape[0]):
+        for column in range(shared.shape[1]):
+            if shared[row, column]:
+                _draw_cell(streets, window, row, column, reached, canvas, near)
     if near < side:
-        _draw_all(streets, reached, canvas, side, near * near)
+        _look_around(streets, window, _widened(alive, around), around, reached, canvas, near, side)
     return canvas.seconds
 
 
 @njit(cache=True, nogil=True)
-def _draw_all(streets: StreetGrid, reached: _Reached, canvas: _Canvas, side: float, settled: float) -> None:
-    """Draw all pieces of the streets around into cells up to ``side`` away, but for cells whose ``nearest`` is ``settled`` or less."""
-    x, y = canvas.x, canvas.y
+def _window(streets: StreetGrid, x: Floats, y: Floats, side: float) -> tuple[int, int, int, int]:
+    """Return the first and last column, and the first and last row, of the cells of streets that matter to a canvas.
+
+    They may lie beyond the streets there are.
+    """
     west, south = (x[0] - side - streets.corner[0]) / _GRID_M, (y[0] - side - streets.corner[1]) / _GRID_M
     east, north = (x[-1] + side - streets.corner[0]) / _GRID_M, (y[-1] + side - streets.corner[1]) / _GRID_M
-    column_0, column_1 = max(0, int(np.floor(west))), min(streets.columns - 1, int(np.floor(east)))
-    row_0, row_1 = max(0, int(np.floor(south))), min(streets.rows - 1, int(np.floor(north)))
-    for row in range(row_0, row_1 + 1):
-        for column in range(column_0, column_1 + 1):
-            cell = row * streets.columns + column
-            for j in range(streets.first[cell], streets.first[cell + 1]):
-                i = streets.piece[j]
-                first_column, _, first_row, _ = _cells_of(streets.ends, i, streets.corner)
-                # a piece of several cells is drawn once, from the first of them
-                if max(first_column, column_0) == column and max(first_row, row_0) == row:
-                    _draw(streets, i, reached, canvas, side, settled)
+    return int(np.floor(west)), int(np.floor(east)), int(np.floor(south)), int(np.floor(north))
+
+
+@njit(cache=True, nogil=True)
+def _pieces_in(streets: StreetGrid, row: int, column: int) -> Numbers:
+    """Return the pieces that touch the box of a cell of streets, none beyond the streets there are."""
+    if not (0 <= row < streets.rows and 0 <= column < streets.columns):
+        return streets.piece[:0]
+    cell = row * streets.columns + column
+    return streets.piece[streets.first[cell] : streets.first[cell + 1]]
+
+
+@njit(cache=True, nogil=True)
+def _reached_cells(streets: StreetGrid, reached: _Reached, window: tuple[int, int, int, int]) -> Flags:
+    """Return for the cells of a window of streets whether one of their pieces is reached."""
+    column_0, column_1, row_0, row_1 = window
+    alive = np.zeros((row_1 - row_0 + 1, column_1 - column_0 + 1), np.bool_)
+    for row in range(alive.shape[0]):
+        for column in range(alive.shape[1]):
+            for i in _pieces_in(streets, row + row_0, column + column_0):
+                edge = streets.edge[i]
+                if reached.reach[reached.a[edge]] != OUT or reached.reach[reached.b[edge]] != OUT:
+                    alive[row, column] = True
+                    break
+                door = _first_door_on(reached, edge)
+                if door < len(reached.by_edge) and reached.doors.edge[reached.by_edge[door]] == edge:
+                    alive[row, column] = True
+                    break
+    return alive
+
+
+@njit(cache=True, nogil=True)
+def _widened(cells: Flags, by: int) -> Flags:
+    """Return which cells have a true one at most ``by`` rows and columns away."""
+    wide = np.zeros_like(cells)
+    for row, column in zip(*np.nonzero(cells)):  # noqa: B905 - compiled code knows no strict
+        wide[max(0, row - by) : row + by + 1, max(0, column - by) : column + by + 1] = True
+    return wide
+
+
+@njit(cache=True, nogil=True)
+def _draw_cell(
+    streets: StreetGrid,
+    window: tuple[int, int, int, int],
+    row: int,
+    column: int,
+    reached: _Reached,
+    canvas: _Canvas,
+    side: float,
+) -> None:
+    """Draw the pieces of one cell of streets; a piece of several cells is drawn once, from the first of them in the window."""
+    column_0, _, row_0, _ = window
+    for i in _pieces_in(streets, row + row_0, column + column_0):
+        first_column, _, first_row, _ = _cells_of(streets.ends, i, streets.corner)
+        if max(first_column, column_0) == column + column_0 and max(first_row, row_0) == row + row_0:
+            _draw(_piece(streets, i, reached), reached, canvas, side)
 
 
 @njit(cache=True, nogil=True)
@@ -292,46 +362,160 @@ def _first_door_on(reached: _Reached, edge: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _draw(streets: StreetGrid, i: int, reached: _Reached, canvas: _Canvas, side: float, settled: float) -> None:
-    """Give one straight piece of street to the cells it is nearest to so far; of pieces equally near the quickest."""
-    x, y, nearest, seconds, doors = canvas.x, canvas.y, canvas.nearest, canvas.seconds, reached.doors
-    edge, offset, ends = streets.edge[i], streets.offset_m[i], streets.ends[i]
-    length, from_a = reached.length_m[edge], _end_seconds(reached.reach[reached.a[edge]], reached.ticks_per_s)
-    from_b, per_m = (
+def _piece(streets: StreetGrid, i: int, reached: _Reached) -> _Piece:
+    edge, ends = streets.edge[i], streets.ends[i]
+    length = reached.length_m[edge]
+    dx, dy = ends[2] - ends[0], ends[3] - ends[1]
+    square = dx * dx + dy * dy
+    return _Piece(
+        (ends[0], ends[1]),
+        (dx, dy),
+        np.sqrt(square),
+        1.0 / square if square > 0.0 else 0.0,
+        streets.offset_m[i],
+        length,
+        _end_seconds(reached.reach[reached.a[edge]], reached.ticks_per_s),
         _end_seconds(reached.reach[reached.b[edge]], reached.ticks_per_s),
         reached.ticks[edge] / reached.ticks_per_s / length,
+        edge,
+        _first_door_on(reached, edge),
     )
-    own = _first_door_on(reached, edge)
-    ax, ay = ends[0], ends[1]
-    dx, dy = ends[2] - ax, ends[3] - ay
-    square = dx * dx + dy * dy
-    step, per_square = np.sqrt(square), 1.0 / square if square > 0.0 else 0.0
-    cell, side_square = x[1] - x[0], side * side
-    column_0 = max(0, int(np.ceil((min(ax, ax + dx) - side - x[0]) / cell)))
-    column_1 = min(len(x) - 1, int(np.floor((max(ax, ax + dx) + side - x[0]) / cell)))
+
+
+@njit(cache=True, nogil=True)
+def _apart(ax: float, ay: float, dx: float, dy: float, per_square: float, x: float, y: float) -> tuple[float, float]:
+    """Return the square distance of a point to a straight piece, and the share of the piece before its nearest point."""
+    px, py = x - ax, y - ay
+    along = min(1.0, max(0.0, (px * dx + py * dy) * per_square))
+    qx, qy = px - along * dx, py - along * dy
+    return qx * qx + qy * qy, along
+
+
+@njit(cache=True, nogil=True)
+def _walk_s(piece: _Piece, reached: _Reached, along: float, apart: float) -> float:
+    """Return the seconds to a point whose nearest point of a piece is a share along it, and a square distance away."""
+    at = min(piece.offset_m + along * piece.step, piece.length_m)
+    walk = min(piece.from_a + at * piece.per_m, piece.from_b + (piece.length_m - at) * piece.per_m)
+    k = piece.first_door
+    while k < len(reached.by_edge) and reached.doors.edge[reached.by_edge[k]] == piece.edge:
+        door = reached.by_edge[k]
+        ticks = reached.doors.access[door] + abs(at * piece.per_m * reached.ticks_per_s - reached.doors.along[door])
+        walk = min(walk, ticks / reached.ticks_per_s)
+        k += 1
+    return walk + np.sqrt(apart) / reached.speed_m_s
+
+
+@njit(cache=True, nogil=True)
+def _draw(piece: _Piece, reached: _Reached, canvas: _Canvas, side: float) -> None:
+    """Give a piece of street to the cells up to ``side`` away that it is nearest to so far; of pieces equally near the quickest."""
+    x, y, nearest, seconds = canvas.x, canvas.y, canvas.nearest, canvas.seconds
+    (ax, ay), (dx, dy) = piece.start, piece.way
+    per_square, most = piece.per_square, side * side
+    cell = x[1] - x[0]
+    west, east = min(ax, ax + dx) - side, max(ax, ax + dx) + side
     row_0 = max(0, int(np.ceil((min(ay, ay + dy) - side - y[0]) / cell)))
     row_1 = min(len(y) - 1, int(np.floor((max(ay, ay + dy) + side - y[0]) / cell)))
+    # on one row, the cells within the strip of the whole line, half a cell more for rounding
+    slope, half = (dx / dy, side * piece.step / abs(dy) + 0.5 * cell) if dy != 0.0 else (0.0, np.inf)
     for row in range(row_0, row_1 + 1):
+        middle = ax + (y[row] - ay) * slope
+        column_0 = max(0, int(np.ceil((max(west, middle - half) - x[0]) / cell)))
+        column_1 = min(len(x) - 1, int(np.floor((min(east, middle + half) - x[0]) / cell)))
         for column in range(column_0, column_1 + 1):
-            if nearest[row, column] <= settled:
+            apart, along = _apart(ax, ay, dx, dy, per_square, x[column], y[row])
+            if apart > most or apart > nearest[row, column]:
                 continue
-            px, py = x[column] - ax, y[row] - ay
-            along = min(1.0, max(0.0, (px * dx + py * dy) * per_square))
-            qx, qy = px - along * dx, py - along * dy
-            apart = qx * qx + qy * qy
-            if apart > side_square or apart > nearest[row, column]:
-                continue
-            at = min(offset + along * step, length)
-            walk = min(from_a + at * per_m, from_b + (length - at) * per_m)
-            k = own
-            while k < len(reached.by_edge) and doors.edge[reached.by_edge[k]] == edge:
-                door = reached.by_edge[k]
-                ticks = doors.access[door] + abs(at * per_m * reached.ticks_per_s - doors.along[door])
-                walk = min(walk, ticks / reached.ticks_per_s)
-                k += 1
-            walk += np.sqrt(apart) / reached.speed_m_s
+            walk = _walk_s(piece, reached, along, apart)
             if apart < nearest[row, column] or walk < seconds[row, column]:
                 nearest[row, column], seconds[row, column] = apart, walk
+
+
+@njit(cache=True, nogil=True)
+def _look_around(
+    streets: StreetGrid,
+    window: tuple[int, int, int, int],
+    wanted: Flags,
+    around: int,
+    reached: _Reached,
+    canvas: _Canvas,
+    near: float,
+    side: float,
+) -> None:
+    """Find for every cell without a street within ``near`` the nearest one up to ``side`` away, where one of them may be reached."""
+    x, y = canvas.x, canvas.y
+    cell = x[1] - x[0]
+    column_0, _, row_0, _ = window
+    for row in range(wanted.shape[0]):
+        south = streets.corner[1] + (row + row_0) * _GRID_M
+        low, high = _between(y, south, cell)
+        for column in range(wanted.shape[1]):
+            if not wanted[row, column]:
+                continue
+            west = streets.corner[0] + (column + column_0) * _GRID_M
+            left, right = _between(x, west, cell)
+            if (canvas.nearest[low:high, left:right] > near * near).any():
+                pieces = _pieces_around(streets, row + row_0, column + column_0, around)
+                _settle(streets, pieces, reached, canvas, (low, high, left, right), near, side)
+
+
+@njit(cache=True, nogil=True)
+def _between(places: Floats, start: float, cell: float) -> tuple[int, int]:
+    """Return the first of evenly spaced places from ``start`` on, and the first from 100 m further on."""
+    first = int(np.ceil((start - places[0]) / cell))
+    after = int(np.ceil((start + _GRID_M - places[0]) / cell))
+    return min(max(first, 0), len(places)), min(max(after, 0), len(places))
+
+
+@njit(cache=True, nogil=True)
+def _pieces_around(streets: StreetGrid, row: int, column: int, around: int) -> Numbers:
+    """Return the pieces of a cell of streets and those ``around`` it, each once."""
+    pieces, count = np.empty(16, np.int32), 0
+    for r in range(row - around, row + around + 1):
+        for c in range(column - around, column + around + 1):
+            for i in _pieces_in(streets, r, c):
+                first_column, _, first_row, _ = _cells_of(streets.ends, i, streets.corner)
+                if max(first_column, column - around) == c and max(first_row, row - around) == r:
+                    if count == len(pieces):
+                        pieces = np.concatenate((pieces, np.empty(count, np.int32)))
+                    pieces[count] = i
+                    count += 1
+    return pieces[:count]
+
+
+@njit(cache=True, nogil=True)
+def _settle(
+    streets: StreetGrid,
+    pieces: Numbers,
+    reached: _Reached,
+    canvas: _Canvas,
+    box: tuple[int, int, int, int],
+    near: float,
+    side: float,
+) -> None:
+    """Find the nearest of some pieces of street for the cells of a box (rows, then columns) that have none within ``near``."""
+    x, y, nearest, seconds = canvas.x, canvas.y, canvas.nearest, canvas.seconds
+    count = len(pieces)
+    line = np.empty((5, count))
+    for k in range(count):
+        ends = streets.ends[pieces[k]]
+        line[0, k], line[1, k] = ends[0], ends[1]
+        line[2, k], line[3, k] = ends[2] - ends[0], ends[3] - ends[1]
+        square = line[2, k] * line[2, k] + line[3, k] * line[3, k]
+        line[4, k] = 1.0 / square if square > 0.0 else 0.0
+    ax, ay, dx, dy, per_square = line[0], line[1], line[2], line[3], line[4]
+    apart = np.empty(count)
+    for row in range(box[0], box[1]):
+        for column in range(box[2], box[3]):
+            if nearest[row, column] <= near * near:
+                continue
+            for k in range(count):
+                apart[k] = _apart(ax[k], ay[k], dx[k], dy[k], per_square[k], x[column], y[row])[0]
+            least = min(apart.min(), side * side) if count else -1.0
+            for k in range(count):
+                if apart[k] <= least:
+                    _, along = _apart(ax[k], ay[k], dx[k], dy[k], per_square[k], x[column], y[row])
+                    walk = _walk_s(_piece(streets, pieces[k], reached), reached, along, apart[k])
+                    nearest[row, column], seconds[row, column] = apart[k], min(walk, seconds[row, column])
 
 
 def level_areas(field: WalkField, limits_s: Sequence[float], speed_m_s: float) -> list[MultiPolygon]:
