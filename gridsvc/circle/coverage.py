@@ -19,11 +19,16 @@ QUALIFIED_SHARE = (
 
 @dataclass(frozen=True, slots=True)
 class StandardKind:
-    """A facility kind asked for by a standard: its code, the minutes it should be walked to in, whether it must be."""
+    """A facility kind asked for by a standard: its code, the minutes it should be walked to in, whether it must be.
+
+    ``is_verified`` says whether the kind was read in its source; ``group`` is the part of the standard it belongs to (Beijing: 一校, 二栏 ...).
+    """
 
     code: str
     minutes: float
     required: bool
+    is_verified: bool = False
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +69,34 @@ def load_standards(parsed: Mapping[str, Any]) -> dict[str, CircleStandard]:
             source=row["source"],
             is_verified=row["verified"],
             note=row["note"],
-            kinds=tuple(StandardKind(kind["code"], kind["minutes"], kind["required"]) for kind in row["kinds"]),
+            kinds=tuple(
+                StandardKind(kind["code"], kind["minutes"], kind["required"], kind["verified"], kind.get("group", ""))
+                for kind in row["kinds"]
+            ),
         )
         for row in parsed["standards"]
+    }
+
+
+def standard_document(standard: CircleStandard) -> dict[str, Any]:
+    """Return a standard as it is stored with a run; :func:`load_standards` reads a list of such."""
+    return {
+        "id": standard.standard_id,
+        "name_zh": standard.name_zh,
+        "name_en": standard.name_en,
+        "source": standard.source,
+        "verified": standard.is_verified,
+        "note": standard.note,
+        "kinds": [
+            {
+                "code": kind.code,
+                "minutes": kind.minutes,
+                "required": kind.required,
+                "verified": kind.is_verified,
+                "group": kind.group,
+            }
+            for kind in standard.kinds
+        ],
     }
 
 
