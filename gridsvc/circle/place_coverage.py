@@ -94,7 +94,7 @@ def coverage_by_place(
     reached = is_in_time(times_s, standard)
     totals = _sums(np.ones((len(place), 1), dtype=bool), counted, place, len(names))[:, :, 0]
     kind_shares = _shares(_sums(reached, counted, place, len(names)), totals)
-    complete = reached[:, standard.required].all(axis=1, keepdims=True)
+    complete = np.asarray(reached[:, standard.required].all(axis=1))[:, np.newaxis]
     complete_shares = _shares(_sums(complete, counted, place, len(names)), totals)[:, :, 0]
     is_judged = totals[:, 0] > 0
     is_lacking = (standard.required & (kind_shares[:, 0] < qualified_share)) & is_judged[:, np.newaxis]
@@ -131,7 +131,7 @@ def mean_counts(counts: Ints, population: ArrayLike, place_codes: Sequence[str])
     sums = np.zeros((len(names), flat.shape[1]))
     for column in range(flat.shape[1]):
         sums[:, column] = np.bincount(place, weights=people * flat[:, column], minlength=len(names))
-    total = np.bincount(place, weights=people, minlength=len(names))
+    total = np.bincount(place, weights=people, minlength=len(names)).astype(np.float64)
     return _over(sums, total[:, np.newaxis]).reshape(len(names), *counts.shape[1:])
 
 

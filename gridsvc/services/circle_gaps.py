@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
-import pandas as pd
+from shapely.geometry import Polygon
 
-from gridsvc.circle.coverage import CircleStandard, find_standard
-from gridsvc.errors import NotFoundError
-from gridsvc.services.circles import circle_standards
+from gridsvc.circle.coverage import is_in_time
+from gridsvc.circle.gap_areas import REACH_M, gap_areas
+from gridsvc.errors import RequestInvalidError
+from gridsvc.geo.projections import to_metric, to_storage, zone_of
+from gridsvc.services.circle_places import lacking
+from gridsvc.services.circle_runs import RunHomes, read_run
 from gridsvc.store.unit_of_work import UnitOfWork
 
 
@@ -52,25 +55,9 @@ class CircleGaps:
     residences: tuple[ResidenceGap, ...]
 
 
-def latest_run(uow: UnitOfWork, code: str, standard: str | None = None) -> dict[str, Any]:
-    """Return the latest stored run (by a standard) that covers a division: its own, or that of a division above it.
-
-    Raises
-    ------
-    NotFoundError
-        When no circle was computed there.
-    """
-    run = uow.circle_runs.latest(code, standard, whole=True)
-    if run is None:
-        asked = f" --standard {standard}" if standard else ""
-        raise NotFoundError(
-            f"No service circle{' by ' + standard if standard else ''} was computed for {code}.",
-            hint=f"Run: gridsvc circle coverage {code}{asked}",
-        )
-    return run
-
-
-def list_gaps(uow: UnitOfWork, code: str, *, at: datetime, standard: str | None = None) -> CircleGaps:
+def list_gaps(
+    uow: UnitOfWork, code: str, *, at: datetime, standard: str | None = None, speed_m_s: float | None = None
+) -> CircleGaps:
     """Return the communities and residences under ``code`` that lack required kinds, from the latest run.
 
     ``at`` is the instant of the communities' names; ``standard`` None takes the latest run by any standard.
@@ -80,13 +67,10 @@ def list_gaps(uow: UnitOfWork, code: str, *, at: datetime, standard: str | None 
     NotFoundError
         When no circle was computed there.
     """
-    run = latest_run(uow, code, standard)
-    rules = find_standard(circle_standards(), run["standard"])
+    found = read_run(uow, code, standard, speed_m_s)
+    run, rules = found.run, found.rules
     names = uow.divisions.list("community", prefix=code, at=at, with_geometry=False).set_index("code")["name"].to_dict()
-    homes = uow.residences.list(prefix=code)
-    times = uow.circle_runs.times(run["circle_run_id"], code)
-    homes = homes.merge(times, on="residence_code")
-    residences = tuple(_residence_gaps(homes, rules))
+    residences = tuple(_residence_gaps(found))
     without: dict[str, int] = {kind.code: 0 for kind in rules.kinds if kind.required}
     for gap in residences:
         for kind in gap.lacking:
@@ -119,12 +103,97 @@ def _community_gaps(communities: Mapping[str, Any], code: str, names: Mapping[st
     return sorted(gaps, key=lambda gap: (gap.complete_share, gap.community_code))
 
 
-def _residence_gaps(homes: pd.DataFrame, rules: CircleStandard) -> list[ResidenceGap]:
-    required = [(kind.code, 60.0 * kind.minutes) for kind in rules.kinds if kind.required]
+def _residence_gaps(found: RunHomes) -> list[ResidenceGap]:
+    lacks = lacking(found.times_s, found.rules)
+    columns = ("residence_code", "community_code", "households", "population")
     gaps = []
-    columns = ("residence_code", "community_code", "households", "population", "walk_s")
-    for code, community, households, population, walk_s in homes[list(columns)].itertuples(index=False, name=None):
-        lacking = tuple(kind for kind, limit_s in required if walk_s.get(kind, np.inf) > limit_s)
-        if lacking:
-            gaps.append(ResidenceGap(code, community, int(households), int(population), lacking))
+    for row, values in enumerate(found.homes[list(columns)].itertuples(index=False, name=None)):
+        code, community, households, population = values
+        kinds = tuple(found.rules.codes[column] for column in np.flatnonzero(lacks[row]))
+        if kinds:
+            gaps.append(ResidenceGap(code, community, int(households), int(population), kinds))
     return sorted(gaps, key=lambda gap: (-gap.population, gap.residence_code))
+
+
+@dataclass(frozen=True, slots=True)
+class KindGap:
+    """An area where people live who do not reach a kind in time. ``area`` is a polygon in EPSG:4490."""
+
+    kind_code: str
+    kind_name: str
+    population: int
+    households: int
+    residences: int
+    communities: tuple[str, ...]
+    area_m2: float
+    area: Polygon
+
+
+def list_gap_areas(
+    uow: UnitOfWork,
+    code: str,
+    *,
+    standard: str | None = None,
+    speed_m_s: float | None = None,
+    kinds: Sequence[str] = (),
+    reach_m: float = REACH_M,
+    least_people: int = 1,
+) -> tuple[RunHomes, list[KindGap]]:
+    """Return the latest run under ``code`` and the areas where people lack a required kind, from it.
+
+    Parameters
+    ----------
+    kinds
+        Only these kinds, required or not; empty: all required ones.
+    reach_m, least_people
+        As in :func:`gridsvc.circle.gap_areas.gap_areas`.
+
+    Returns
+    -------
+    areas
+        By kind in the order of the standard, then by falling population.
+
+    Raises
+    ------
+    NotFoundError
+        When no circle was computed there.
+    RequestInvalidError
+        When a kind is not in the list of the run, or the reach is impossible.
+    """
+    found = read_run(uow, code, standard, speed_m_s)
+    rules, homes = found.rules, found.homes
+    wrong = [kind for kind in kinds if kind not in rules.codes]
+    if wrong:
+        raise RequestInvalidError(
+            f"The run by {rules.standard_id} did not look for {', '.join(wrong)}.",
+            hint=f"Use: {', '.join(rules.codes)}.",
+            field="kind",
+        )
+    if homes.empty:
+        return found, []
+    asked = np.array([code in kinds for code in rules.codes]) if kinds else rules.required
+    epsg = zone_of(homes.geometry.to_numpy())
+    areas = gap_areas(
+        to_metric(homes.geometry.to_numpy(), epsg),
+        ~is_in_time(found.times_s, rules) & asked[np.newaxis, :],
+        population=homes["population"].to_numpy(),
+        households=homes["households"].to_numpy(),
+        reach_m=reach_m,
+        least_people=least_people,
+    )
+    names = uow.facilities.kinds().set_index("kind_code")["name_zh"]
+    shapes = to_storage(np.array([area.area for area in areas], dtype=object), epsg)
+    community = homes["community_code"].fillna("").to_numpy(object)
+    return found, [
+        KindGap(
+            kind_code=rules.codes[area.kind],
+            kind_name=str(names[rules.codes[area.kind]]),
+            population=area.population,
+            households=area.households,
+            residences=area.residences,
+            communities=tuple(sorted({str(of) for of in community[area.members]} - {""})),
+            area_m2=round(float(area.area.area), 1),
+            area=shape,
+        )
+        for area, shape in zip(areas, shapes, strict=True)
+    ]

@@ -5,6 +5,7 @@ A circle may reach over borders: streets and facilities are taken with a margin 
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import time
@@ -23,10 +24,23 @@ import shapely
 from shapely.geometry import MultiPolygon
 
 from gridsvc.circle.attachments import Attachments, attach_points
-from gridsvc.circle.coverage import CircleCoverage, CircleStandard, circle_coverage, find_standard, load_standards
+from gridsvc.circle.coverage import (
+    CircleCoverage,
+    CircleStandard,
+    circle_coverage,
+    find_standard,
+    load_standards,
+    standard_document,
+)
 from gridsvc.circle.gates import Compounds, WallPassages
 from gridsvc.circle.isochrones import IsochroneWalk, isochrones_from
-from gridsvc.circle.travel_times import CIRCLE_LIMIT_S, PLANNING_SPEED_M_S, CompiledWalk, nearest_times
+from gridsvc.circle.travel_times import (
+    CIRCLE_LIMIT_S,
+    PLANNING_SPEED_M_S,
+    CompiledWalk,
+    facility_counts,
+    nearest_facilities,
+)
 from gridsvc.circle.walk_network import WalkNetwork, build_walk_network
 from gridsvc.errors import NotFoundError, OutsideCoverageError, RequestInvalidError
 from gridsvc.geo.datums import check_lonlat, convert, parse_datum
@@ -44,6 +58,7 @@ from gridsvc.services.walk_networks import (
     network_at,
     store_snapshot,
 )
+from gridsvc.store.facilities import LONG_AGO
 from gridsvc.store.unit_of_work import UnitOfWork
 
 DEFAULT_STANDARD = "gb50180-15"
@@ -57,7 +72,10 @@ __all__ = [
     "circle_standards",
     "isochrone",
     "isochrone_features",
+    "kind_names",
+    "rules_of_run",
     "run_circle",
+    "stored_seconds",
 ]
 
 
@@ -66,7 +84,8 @@ class Doubts:
     """What makes a result less certain: counts of input with something missing.
 
     Residences without an entrance start at their centroid, those in a walled compound without streets at its gates. Unattached ones have no street within 300 m; detached ones join
-    a piece of network that is cut off from the largest. ``kinds_without_facilities`` may be a lack of data, not of clinics.
+    a piece of network that is cut off from the largest. Of facilities of unknown date nobody said since when they are there.
+    ``kinds_without_facilities`` may be a lack of data, not of clinics; ``unverified_kinds`` were not read in the source of the standard.
     """
 
     residences_without_entrance: int
@@ -76,7 +95,10 @@ class Doubts:
     residences_without_community: int
     residences_without_population: int
     facilities_unattached: int
+    facilities_of_unknown_date: int
+    unattached_people_share: float | None
     kinds_without_facilities: tuple[str, ...]
+    unverified_kinds: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +130,33 @@ def circle_standards() -> Mapping[str, CircleStandard]:
     return load_standards(json.loads(path.read_text("utf-8")))
 
 
+@cache
+def kind_names() -> Mapping[str, str]:
+    """Return the Chinese names of the facility kinds that come with the program, by code."""
+    path = content_dir("data") / "catalogue" / "facilities.csv"
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return {row["code"]: row["name_zh"] for row in csv.DictReader(file)}
+
+
+def rules_of_run(run: Mapping[str, Any]) -> CircleStandard:
+    """Return the list of kinds a stored run was judged by.
+
+    Raises
+    ------
+    NotFoundError
+        When the run is of before lists were kept, by a standard that is gone.
+    """
+    if run["rules"]:
+        return load_standards({"standards": [run["rules"]]})[run["rules"]["id"]]
+    return find_standard(circle_standards(), run["standard"])
+
+
 def run_circle(
     uow: UnitOfWork,
     code: str,
     *,
     at: datetime,
-    standard: str = DEFAULT_STANDARD,
+    standard: str | CircleStandard = DEFAULT_STANDARD,
     speed_m_s: float = PLANNING_SPEED_M_S,
     limit_s: float = CIRCLE_LIMIT_S,
     hour: float | None = None,
@@ -130,7 +173,7 @@ def run_circle(
     at
         Instant of boundary, facilities and network, kept as the date of the run.
     standard
-        Id in ``data/circle_standards.json``.
+        Id in ``data/circle_standards.json``, or a list of one's own, which is kept with the run.
     speed_m_s
         Walking speed, 0.3 to 3 m/s.
     limit_s
@@ -148,7 +191,7 @@ def run_circle(
         When speed or limit are impossible.
     """
     began = time.perf_counter()
-    rules = find_standard(circle_standards(), standard)
+    rules = find_standard(circle_standards(), standard) if isinstance(standard, str) else standard
     _check_walk(rules, speed_m_s, limit_s)
     progress.start("walking network")
     margin_m = max(MARGIN_M, limit_s * speed_m_s)
@@ -168,18 +211,19 @@ def run_circle(
         community_codes=homes["community_code"].fillna("").tolist(),
         facilities_of_kind=walked.facilities_of_kind,
     )
-    doubts = _doubts(compiled.network, homes, walked, rules)
+    doubts = _doubts(compiled.network, homes, facilities, walked, rules)
     run = {
         "walk_network_id": network_id,
         "division_code": code,
-        "standard": standard,
+        "standard": rules.standard_id,
         "speed_m_s": speed_m_s,
         "limit_s": limit_s,
         "ran_at": at,
-        "coverage": _coverage_document(coverage, doubts, facilities, walked.times_s)
+        "rules": standard_document(rules),
+        "coverage": _coverage_document(coverage, doubts, facilities, walked)
         | ({} if hour is None else {"gates_at_hour": hour}),
     }
-    run_id = _store_run(uow, run, homes["residence_code"].tolist(), walked, rules)
+    run_id = _store_run(uow, run, homes, walked, rules)
     return _result(run_id, run, compiled.network, coverage, doubts, len(homes), time.perf_counter() - began)
 
 
@@ -214,9 +258,13 @@ def _result(
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Walked:
-    """Times from residences to kinds, how both ends joined the network, and where each walk begins: entrance, centroid or gate."""
+    """Times from residences to kinds, numbers of facilities within each of ``count_minutes``, how both ends joined the network, and where
+    each walk begins: entrance, centroid or gate.
+    """
 
     times_s: np.ndarray
+    counts: np.ndarray
+    count_minutes: tuple[int, ...]
     origins: Attachments
     targets: Attachments
     origin: np.ndarray
@@ -238,20 +286,35 @@ def _walk(
     targets = attach_points(compiled.network, places, compound=compiled.compounds_of(places))
     number = {name: i for i, name in enumerate(rules.codes)}
     kind = np.array([number[name] for name in facilities["kind_code"]], dtype=np.int64)
-    times_s = nearest_times(
-        compiled.network, origins, targets, kind, len(number), speed_m_s=speed_m_s, limit_s=limit_s, progress=progress
-    )
-    return _Walked(times_s, origins, targets, origin, np.bincount(kind, minlength=len(number)))
+    walk = CompiledWalk(compiled.network, speed_m_s, limit_s)
+    times_s = nearest_facilities(walk, origins, targets, kind, len(number), progress=progress).times_s
+    count_minutes = tuple(minutes for minutes in MINUTES if 60.0 * minutes <= limit_s)
+    progress.start("facilities within reach")
+    counts = _counts(walk, origins, targets, kind, len(number), count_minutes)
+    return _Walked(times_s, counts, count_minutes, origins, targets, origin, np.bincount(kind, minlength=len(number)))
+
+
+def _counts(
+    walk: CompiledWalk,
+    origins: Attachments,
+    targets: Attachments,
+    kind: np.ndarray,
+    kinds: int,
+    count_minutes: Sequence[int],
+) -> np.ndarray:
+    if not count_minutes:
+        return np.zeros((len(origins), kinds, 0), dtype=np.int32)
+    return facility_counts(walk, origins, targets, kind, kinds, [60.0 * minutes for minutes in count_minutes])
 
 
 def _store_run(
-    uow: UnitOfWork, run: Mapping[str, Any], residence_codes: list[str], walked: _Walked, rules: CircleStandard
+    uow: UnitOfWork, run: Mapping[str, Any], homes: gpd.GeoDataFrame, walked: _Walked, rules: CircleStandard
 ) -> int:
     """Store a run, unless the latest one is exactly the same; return its id."""
     latest = uow.circle_runs.latest(run["division_code"], run["standard"])
     if latest is not None and all(latest[name] == value for name, value in run.items()):
         return int(latest["circle_run_id"])
-    return uow.circle_runs.put(**run, times=_times_frame(residence_codes, walked, rules))
+    return uow.circle_runs.put(**run, times=_times_frame(homes, walked, rules))
 
 
 def _check_walk(rules: CircleStandard, speed_m_s: float, limit_s: float) -> None:
@@ -297,8 +360,11 @@ def _attach_homes(compiled: CompiledNetwork, homes: gpd.GeoDataFrame) -> tuple[A
     return attach_points(compiled.network, xy, compound=compound), origin.astype(object)
 
 
-def _doubts(network: WalkNetwork, homes: gpd.GeoDataFrame, walked: _Walked, rules: CircleStandard) -> Doubts:
+def _doubts(
+    network: WalkNetwork, homes: gpd.GeoDataFrame, facilities: gpd.GeoDataFrame, walked: _Walked, rules: CircleStandard
+) -> Doubts:
     on = walked.origins.is_attached
+    people = homes["population"].to_numpy(dtype=float)
     return Doubts(
         residences_without_entrance=int((walked.origin == "centroid").sum()),
         residences_from_gate=int((walked.origin == "gate").sum()),
@@ -307,7 +373,10 @@ def _doubts(network: WalkNetwork, homes: gpd.GeoDataFrame, walked: _Walked, rule
         residences_without_community=int(homes["community_code"].isna().sum()),
         residences_without_population=int((homes["population"] == 0).sum()),
         facilities_unattached=int((~walked.targets.is_attached).sum()),
+        facilities_of_unknown_date=int((facilities["valid_from"] <= LONG_AGO).sum()) if len(facilities) else 0,
+        unattached_people_share=float(people[~on].sum() / people.sum()) if people.sum() > 0 else None,
         kinds_without_facilities=tuple(np.array(rules.codes)[walked.facilities_of_kind == 0].tolist()),
+        unverified_kinds=tuple(kind.code for kind in rules.kinds if not kind.is_verified),
     )
 
 
@@ -321,7 +390,7 @@ def _rounded(document: Any) -> Any:
 
 
 def _coverage_document(
-    coverage: CircleCoverage, doubts: Doubts, facilities: pd.DataFrame, times_s: np.ndarray
+    coverage: CircleCoverage, doubts: Doubts, facilities: pd.DataFrame, walked: _Walked
 ) -> dict[str, Any]:
     newest = facilities["valid_from"].max() if len(facilities) else None
     communities = {c.community_code: asdict(c) for c in coverage.communities}
@@ -335,7 +404,8 @@ def _coverage_document(
             "qualified_communities": coverage.qualified,
             "community_share": coverage.community_share,
             "facilities_newest_at": None if newest is None or pd.isna(newest) else newest.isoformat(),
-            "times_sha256": hashlib.sha256(np.round(times_s, 1).tobytes()).hexdigest(),
+            "times_sha256": hashlib.sha256(np.round(walked.times_s, 1).tobytes() + walked.counts.tobytes()).hexdigest(),
+            "count_minutes": list(walked.count_minutes),
             "doubts": asdict(doubts),
             "kinds": [asdict(of_kind) for of_kind in coverage.kinds],
             "communities": communities,
@@ -343,18 +413,41 @@ def _coverage_document(
     )
 
 
-def _times_frame(codes: list[str], walked: _Walked, rules: CircleStandard) -> pd.DataFrame:
-    """Return one row per residence with the seconds to each kind reached, as it is stored."""
-    times_s = walked.times_s
-    reached = np.isfinite(times_s)
-    tenths = np.round(times_s, 1)
+def _times_frame(homes: gpd.GeoDataFrame, walked: _Walked, rules: CircleStandard) -> pd.DataFrame:
+    """Return one row per residence with the seconds to each kind reached and how many are within reach, as it is stored."""
+    reached = np.isfinite(walked.times_s)
+    tenths = stored_seconds(walked.times_s, rules.limits_s)
     walks = [
         {rules.codes[column]: float(row[column]) for column in np.flatnonzero(known)}
         for row, known in zip(tenths, reached, strict=True)
     ]
+    counts = [
+        {rules.codes[column]: row[column].tolist() for column in np.flatnonzero(row.any(axis=1))}
+        for row in walked.counts
+    ]
     return pd.DataFrame(
-        {"residence_code": codes, "walk_s": walks, "kinds_reached": reached.sum(axis=1), "origin": walked.origin}
+        {
+            "residence_code": homes["residence_code"].to_numpy(),
+            "walk_s": walks,
+            "kinds_reached": reached.sum(axis=1),
+            "origin": walked.origin,
+            "facility_counts": counts,
+            "households": homes["households"].to_numpy(),
+            "population": homes["population"].to_numpy(),
+        }
     )
+
+
+def stored_seconds(times_s: np.ndarray, limits_s: np.ndarray) -> np.ndarray:
+    """Return seconds to a tenth, never rounded over the limit of their kind: a walk of 900.04 s is kept as 900.1, not as 900.
+
+    What is read back is within its limit exactly where the walk was.
+    """
+    tenths = np.round(times_s, 1)
+    last = np.broadcast_to(np.floor(limits_s * 10.0) / 10.0, times_s.shape)
+    over = (times_s > limits_s) & (tenths <= limits_s)
+    under = (times_s <= limits_s) & (tenths > limits_s)
+    return np.where(over, np.round(last + 0.1, 1), np.where(under, last, tenths))
 
 
 def isochrone(

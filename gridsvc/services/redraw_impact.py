@@ -12,11 +12,10 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from gridsvc.circle.coverage import find_standard
 from gridsvc.division.lineage import KEPT, KINDS, Lineage
 from gridsvc.geo.location import GridIndex
 from gridsvc.geo.projections import to_metric
-from gridsvc.services.circles import circle_standards
+from gridsvc.services.circles import rules_of_run
 from gridsvc.services.redraw_ground import RedrawGround, lineage_frame
 from gridsvc.services.redraw_staffing import plan_staffing
 from gridsvc.store.unit_of_work import UnitOfWork
@@ -211,7 +210,7 @@ def _circle(uow: UnitOfWork, ground: RedrawGround) -> CircleImpact:
         return CircleImpact(False, "No governance grids change.", None, ())
     if run is None:
         return CircleImpact(False, f"No service circle was computed for {division}.", None, ())
-    rules = find_standard(circle_standards(), run["standard"])
+    rules = rules_of_run(run)
     required = [(kind.code, 60.0 * kind.minutes) for kind in rules.kinds if kind.required]
     times = uow.circle_runs.times(run["circle_run_id"], division)
     reached = {

@@ -109,6 +109,11 @@ class WalkNetworkRepository(Repository):
         row = self.connection.execute(statement).mappings().one_or_none()
         return dict(row) if row else None
 
+    def content_sha256(self, walk_network_id: int) -> str | None:
+        """Return the hash of a network's content; None when there is no such network."""
+        statement = select(walk_networks.c.content_sha256).where(walk_networks.c.walk_network_id == walk_network_id)
+        return self.connection.scalar(statement)
+
     def edges(self, walk_network_id: int) -> gpd.GeoDataFrame:
         """Return the edges of a network in the order they were put: node_u, node_v, length_m (m), penalty_s (s), gate, closed_by, compound, geometry."""
         return self._part(walk_edges, walk_network_id, walk_edges.c.walk_edge_id)
@@ -144,6 +149,7 @@ class CircleRunRepository(Repository):
         ran_at: datetime,
         coverage: Mapping[str, Any],
         times: pd.DataFrame | None = None,
+        rules: Mapping[str, Any] | None = None,
     ) -> int:
         """Keep a run and return its id.
 
@@ -152,12 +158,15 @@ class CircleRunRepository(Repository):
         coverage
             Figures, JSON-serialisable; keyed by division code wherever they are of one place.
         times
-            residence_code, walk_s (dict: kind code to seconds, unreachable kinds absent), kinds_reached, origin.
+            residence_code, walk_s (dict: kind code to seconds, unreachable kinds absent), kinds_reached, origin; where known
+            facility_counts (dict: kind code to numbers), households, population.
+        rules
+            The list of kinds it was judged by, JSON-serialisable; None: the list of that id that comes with the program.
         """
         self.refuse_outside([division_code])
         values = {
             "walk_network_id": walk_network_id, "division_code": division_code, "standard": standard, "speed_m_s": speed_m_s,
-            "limit_s": limit_s, "ran_at": ran_at, "coverage": dict(coverage),
+            "limit_s": limit_s, "ran_at": ran_at, "coverage": dict(coverage), "rules": dict(rules or {}),
         }  # fmt: skip
         run_id = self.connection.execute(
             insert(circle_runs).values(values).returning(circle_runs.c.circle_run_id)
@@ -166,22 +175,32 @@ class CircleRunRepository(Repository):
             copy_frame(self.connection, residence_times, times.assign(circle_run_id=run_id))
         return run_id
 
-    def latest(self, prefix: str = "", standard: str | None = None, *, whole: bool = False) -> dict[str, Any] | None:
+    def latest(
+        self,
+        prefix: str = "",
+        standard: str | None = None,
+        *,
+        whole: bool = False,
+        speed_m_s: float | None = None,
+    ) -> dict[str, Any] | None:
         """Return the newest run about a division under ``prefix`` or containing it, cut to the scope; None when there is none.
 
-        With ``whole`` only runs count that took in all of ``prefix``.
+        With ``whole`` only runs count that took in all of ``prefix``; with ``standard`` or ``speed_m_s`` only those by it.
         """
         statement = select(*circle_runs.columns).where(_covers(circle_runs, prefix), _covers(circle_runs, self.scope))
         if whole:
             statement = statement.where(literal(prefix).like(circle_runs.c.division_code + "%"))
         if standard is not None:
             statement = statement.where(circle_runs.c.standard == standard)
+        if speed_m_s is not None:
+            statement = statement.where(circle_runs.c.speed_m_s == speed_m_s)
         newest = statement.order_by(circle_runs.c.ran_at.desc(), circle_runs.c.circle_run_id.desc()).limit(1)
         row = self.connection.execute(newest).mappings().one_or_none()
         return None if row is None else dict(row) | {"coverage": _cut(row["coverage"], self.scope)}
 
     def times(self, circle_run_id: int, prefix: str = "") -> pd.DataFrame:
-        """Return residence_code, walk_s (dict), kinds_reached, origin of the residences under ``prefix`` in a run, by code.
+        """Return what is kept of each residence under ``prefix`` in a run, by code: residence_code, walk_s (dict), kinds_reached, origin,
+        facility_counts (dict), households and population (missing in runs of before 0031).
 
         Raises
         ------

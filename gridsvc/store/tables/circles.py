@@ -105,6 +105,8 @@ circle_runs = Table(
     # by community: coverage per kind, compliance, qualified; see docs/data-dictionary.md
     Column("coverage", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
     recorded_at(),
+    # the list of kinds it was judged by; empty in runs of before 0031: the list of that id that comes with the program
+    Column("rules", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
     Index("ix_circle_runs_division_code_ran_at", "division_code", "ran_at"),
 )
 
@@ -118,5 +120,10 @@ residence_times = Table(
     Column("kinds_reached", Integer, nullable=False),
     # where the walk begins: entrance, centroid, or gate where the compound has no streets
     Column("origin", Text, nullable=False, server_default="entrance"),
+    # facilities within each of the run's count_minutes by kind code; a kind without any is absent
+    Column("facility_counts", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    # those of the day of the run; null in runs of before 0031
+    Column("households", Integer),
+    Column("population", Integer),
     CheckConstraint("origin IN ('entrance', 'centroid', 'gate')", name="origin_known"),
 )
