@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import click
@@ -16,8 +17,10 @@ from gridsvc.cli.terminal import print_result, progress
 from gridsvc.settings import read_settings
 
 if TYPE_CHECKING:
+    from gridsvc.circle.coverage import CircleStandard
     from gridsvc.services.circle_gaps import CircleGaps
     from gridsvc.services.circles import CircleResult
+    from gridsvc.store.unit_of_work import UnitOfWork
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 speed_option = click.option(
@@ -33,7 +36,50 @@ hour_option = click.option(
     type=float,
     help="Hour of the day, 0 up to 24, whose gates are open; default: all that are not closed for good.",
 )
+profile_option = click.option(
+    "--profile",
+    type=click.Choice(["planning", "adult", "elderly", "frail"]),
+    help="Who walks, instead of --speed: planning 1.1 m/s, adult 1.2, elderly 0.8, frail (child, wheelchair) 0.7.",
+)
+some_speed_option = click.option(
+    "--speed", "speed_m_s", type=float, help="Walking speed in m/s; default: 1.1, of stored runs any."
+)
+standard_file_option = click.option(
+    "--standard-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Your own list of kinds, JSON or CSV, instead of --standard; see docs/how-to/circle.md.",
+)
+by_option = click.option(
+    "--by",
+    type=click.Choice(["district", "street", "community", "grid", "residence"]),
+    help="Also by these places; grids are governance grids.",
+)
 _SHOWN_ROWS = 20
+
+
+def _walking_speed(profile: str | None, speed_m_s: float | None) -> float | None:
+    from gridsvc.circle.travel_times import WALKER_SPEEDS_M_S
+
+    if profile is None:
+        return speed_m_s
+    if speed_m_s is not None:
+        raise click.UsageError("Give --profile or --speed, not both.")
+    return WALKER_SPEEDS_M_S[profile]
+
+
+def _chosen_standard(uow: UnitOfWork, standard: str | None, path: Path | None) -> str | CircleStandard | None:
+    from gridsvc.services.circle_files import read_own_standard
+
+    if path is None:
+        return standard
+    if standard is not None:
+        raise click.UsageError("Give --standard or --standard-file, not both.")
+    return read_own_standard(uow, path)
+
+
+def _stored_standard(uow: UnitOfWork, standard: str | None, path: Path | None) -> str | None:
+    chosen = _chosen_standard(uow, standard, path)
+    return chosen if chosen is None or isinstance(chosen, str) else chosen.standard_id
 
 
 @click.group()
@@ -112,51 +158,103 @@ def build(
 @click.argument("code")
 @click.option(
     "--standard",
-    default="gb50180-15",
-    show_default=True,
-    help="Which facilities in how many minutes; see gridsvc circle standards.",
+    help="Which facilities in how many minutes, default gb50180-15; see gridsvc circle standards.",
 )
-@speed_option
+@standard_file_option
+@some_speed_option
+@profile_option
 @click.option(
     "--limit", "limit_s", type=float, default=900.0, show_default=True, help="Longest walk looked for, in seconds."
 )
 @hour_option
+@by_option
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write the places (of --by, default community) to .xlsx, .csv or .gpkg; the last with the gaps.",
+)
 @at_option
 @as_json_option
 def coverage(
-    code: str, standard: str, speed_m_s: float, limit_s: float, hour: float | None, at: datetime, as_json: bool
+    code: str,
+    standard: str | None,
+    standard_file: Path | None,
+    speed_m_s: float | None,
+    profile: str | None,
+    limit_s: float,
+    hour: float | None,
+    by: str | None,
+    out: Path | None,
+    at: datetime,
+    as_json: bool,
 ) -> None:
     """Compute the service circle of division CODE, store it, and print who reaches what.
 
     \b
     Example:
       gridsvc circle coverage 420103
-      gridsvc circle coverage 420103 --standard beijing-convenience --speed 0.8 --json
+      gridsvc circle coverage 420103 --standard beijing-convenience --profile elderly --json
+      gridsvc circle coverage 420103 --standard-file own.csv --by street --out streets.xlsx
     """
-    from gridsvc.services.circles import run_circle
+    from gridsvc.services.circle_files import write_coverage_table
+    from gridsvc.services.circle_places import cover_places, place_rows
+    from gridsvc.services.circles import DEFAULT_STANDARD, run_circle
 
+    speed = _walking_speed(profile, speed_m_s) or 1.1
     with progress(silent=as_json) as shown, open_app() as app, app.unit_of_work() as uow:
+        rules = _chosen_standard(uow, standard, standard_file) or DEFAULT_STANDARD
         result = run_circle(
-            uow, code, at=at, standard=standard, speed_m_s=speed_m_s, limit_s=limit_s, hour=hour, progress=shown
+            uow, code, at=at, standard=rules, speed_m_s=speed, limit_s=limit_s, hour=hour, progress=shown
+        )
+        if out is not None:
+            write_coverage_table(uow, code, out, by=by or "community", standard=result.standard, speed_m_s=speed)
+        places = (
+            [] if by is None else place_rows(cover_places(uow, code, by=by, standard=result.standard, speed_m_s=speed))
         )
         uow.commit()
     if as_json:
-        print_result(result, as_json=True)
-    else:
-        _print_coverage(result)
+        print_result(asdict(result) | ({} if by is None else {"by": by, "places": places}), as_json=True)
+        return
+    _print_coverage(result)
+    if by is not None:
+        _print_places(places)
+
+
+def _print_places(places: list[dict[str, Any]]) -> None:
+    rows = [
+        {
+            "place": place["place_code"] or "(none)",
+            "name": place["name"],
+            "people": f"{place['population']:,}",
+            "with all": _percent(place["complete_share"]),
+            "households": _percent(place["complete_household_share"]),
+            "residences": _percent(place["complete_residence_share"]),
+            "compliance": _percent(place["compliance"]),
+            "qualified": {True: "yes", False: "no", None: "-"}[place["is_qualified"]],
+        }
+        for place in places[:_SHOWN_ROWS]
+    ]
+    print_result(rows, as_json=False)
+    if len(places) > _SHOWN_ROWS:
+        click.echo(f"{len(places):,} places; --json or --out lists all")
 
 
 @circle.command()
+@click.option("--kinds", is_flag=True, help="List the facility kinds of each standard instead.")
 @as_json_option
-def standards(as_json: bool) -> None:
+def standards(kinds: bool, as_json: bool) -> None:
     """List the standards a coverage can be computed by, with their sources.
 
     \b
     Example:
       gridsvc circle standards
+      gridsvc circle standards --kinds
     """
     from gridsvc.services.circles import circle_standards
 
+    if kinds:
+        print_result(_standard_kinds(), as_json)
+        return
     rows = [
         {
             "standard": rules.standard_id,
@@ -169,6 +267,25 @@ def standards(as_json: bool) -> None:
         for rules in circle_standards().values()
     ]
     print_result(rows, as_json)
+
+
+def _standard_kinds() -> list[dict[str, Any]]:
+    from gridsvc.services.circles import circle_standards, kind_names
+
+    names = kind_names()
+    return [
+        {
+            "standard": rules.standard_id,
+            "kind": kind.code,
+            "name": names[kind.code],
+            "group": kind.group,
+            "minutes": f"{kind.minutes:g}",
+            "required": kind.required,
+            "verified": kind.is_verified,
+        }
+        for rules in circle_standards().values()
+        for kind in rules.kinds
+    ]
 
 
 def _percent(share: float | None) -> str:
@@ -214,24 +331,100 @@ def _print_coverage(result: CircleResult) -> None:
 @circle.command()
 @click.argument("code")
 @click.option("--standard", help="Latest run by this standard; default: by any.")
+@standard_file_option
+@some_speed_option
+@profile_option
+@by_option
+@click.option("--kind", "kinds", multiple=True, metavar="CODE", help="With --out: areas of this kind only; repeatable.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the areas where people lack a kind to .geojson or .gpkg.",
+)
 @at_option
 @as_json_option
-def gaps(code: str, standard: str | None, at: datetime, as_json: bool) -> None:
+def gaps(
+    code: str,
+    standard: str | None,
+    standard_file: Path | None,
+    speed_m_s: float | None,
+    profile: str | None,
+    by: str | None,
+    kinds: tuple[str, ...],
+    out: Path | None,
+    at: datetime,
+    as_json: bool,
+) -> None:
     """List the communities and residences of division CODE that lack required kinds, from the latest coverage run.
+
+    With --by, the places where fewer than 90 % of the people have everything; with --out, areas with the people in them.
 
     \b
     Example:
       gridsvc circle gaps 420103
       gridsvc circle gaps 420103001001 --json
+      gridsvc circle gaps 420103 --kind J02 --out no_shop.geojson
     """
+    from gridsvc.services.circle_files import write_gap_areas
     from gridsvc.services.circle_gaps import list_gaps
+    from gridsvc.services.circle_places import cover_places, place_rows
 
+    speed = _walking_speed(profile, speed_m_s)
+    if kinds and out is None:
+        raise click.UsageError("--kind chooses areas to write; give --out, too.")
     with open_app() as app, app.unit_of_work() as uow:
-        found = list_gaps(uow, code, at=at, standard=standard)
+        chosen = _stored_standard(uow, standard, standard_file)
+        if out is not None:
+            print_result(write_gap_areas(uow, code, out, standard=chosen, speed_m_s=speed, kinds=kinds), as_json)
+            return
+        if by is not None:
+            rows = place_rows(cover_places(uow, code, by=by, standard=chosen, speed_m_s=speed))
+            lacking = [row for row in rows if row["is_qualified"] is False]
+            print_result(lacking, as_json=True) if as_json else _print_places(lacking)
+            return
+        found = list_gaps(uow, code, at=at, standard=chosen, speed_m_s=speed)
     if as_json:
         print_result(found, as_json=True)
     else:
         _print_gaps(found)
+
+
+@circle.command()
+@click.argument("code")
+@click.option("--standard", help="Latest run by this standard; default: by any.")
+@standard_file_option
+@some_speed_option
+@profile_option
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="HTML file to write; it loads nothing.",
+)
+@as_json_option
+def certificate(
+    code: str,
+    standard: str | None,
+    standard_file: Path | None,
+    speed_m_s: float | None,
+    profile: str | None,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Write the life-circle certificate of community CODE from the latest coverage run: one page, Chinese and English.
+
+    \b
+    Example:
+      gridsvc circle certificate 420103001001 --out certificate.html
+    """
+    from gridsvc.services.circle_certificates import write_certificate
+
+    speed = _walking_speed(profile, speed_m_s)
+    zone = read_settings().timezone
+    with open_app() as app, app.unit_of_work() as uow:
+        chosen = _stored_standard(uow, standard, standard_file)
+        written = write_certificate(uow, code, out, standard=chosen, speed_m_s=speed, timezone=zone)
+    print_result(written, as_json)
 
 
 def _print_gaps(found: CircleGaps) -> None:

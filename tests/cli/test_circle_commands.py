@@ -2,6 +2,8 @@
 
 import json
 
+import pandas as pd
+import pyogrio
 import pytest
 
 from tests.factories.stored_town import DISTRICT, START, grid_frame, worker_frame
@@ -64,6 +66,43 @@ def test_circle_from_network_to_gaps(gridsvc, tmp_path):
     assert [feature["properties"]["minutes"] for feature in json.loads(out.read_text())["features"]] == [15, 5]
 
 
+def test_own_list_by_street_for_the_elderly_with_files(gridsvc, tmp_path):
+    own = tmp_path / "Own list.csv"
+    own.write_text("code,minutes,required\nJ02,5,是\nJ03,15,no\n", encoding="utf-8")
+    run = ("circle", "coverage", DISTRICT, "--standard-file", str(own), "--profile", "elderly", "--by", "street", *AT)
+    out, again = tmp_path / "streets.gpkg", tmp_path / "again.gpkg"
+
+    found = json.loads(gridsvc(*run, "--out", str(out), "--json")[1])
+    status, printed, _ = gridsvc(*run, "--out", str(again))
+    same = ("--standard-file", str(own), "--profile", "elderly")
+    sheets = json.loads(gridsvc("circle", "gaps", DISTRICT, *same, "--by", "street", "--json")[1])
+    areas = tmp_path / "areas.geojson"
+    written = json.loads(gridsvc("circle", "gaps", DISTRICT, *same, "--kind", "J02", "--out", str(areas), "--json")[1])
+
+    assert (found["standard"], found["speed_m_s"], found["by"]) == ("own-list", 0.8, "street")
+    assert sum(place["population"] for place in found["places"]) == found["population"]
+    assert status == 0 and found["places"][0]["place_code"] in printed
+    assert dict(pyogrio.list_layers(out)) == {"coverage": "MultiPolygon", "gaps": "Polygon"}
+    assert out.read_bytes() == again.read_bytes()
+    assert [row["place_code"] for row in sheets] == [row["place_code"] for row in found["places"]]
+    collection = json.loads(areas.read_text(encoding="utf-8"))
+    assert written["rows"] == len(collection["features"]) > 0
+    assert {feature["properties"]["kind_code"] for feature in collection["features"]} == {"J02"}
+    assert collection["run"]["standard_verified"] is False
+
+
+def test_coverage_workbook_says_what_it_was_computed_by(gridsvc, tmp_path):
+    out = tmp_path / "grids.xlsx"
+    assert gridsvc("circle", "coverage", DISTRICT, *STANDARD, "--by", "grid", "--out", str(out), *AT)[0] == 0
+
+    sheets = pd.read_excel(out, sheet_name=None, dtype={"place_code": str})
+
+    assert list(sheets) == ["places", "kinds", "run"]
+    assert sheets["places"]["population"].sum() == 16 * 90
+    assert len(sheets["kinds"]) == 8 * len(sheets["places"])
+    assert {"network_sha256", "standard_source", "residences_without_entrance"} <= set(sheets["run"]["name"])
+
+
 def test_assign_twice_and_dry(gridsvc):
     dry = json.loads(gridsvc("assign", DISTRICT, *AT, "--dry-run", "--json")[1])
     first = json.loads(gridsvc("assign", DISTRICT, *AT, "--json")[1])
@@ -81,6 +120,12 @@ def test_assign_twice_and_dry(gridsvc):
         (("assign", "420199"), 1, "gridsvc divide 420199"),
         (("assign", DISTRICT, "--at", "yesterday"), 2, "2026-01-01"),
         (("circle", "coverage", DISTRICT, "--standard", "none"), 1, "gb50180-15"),
+        (("circle", "coverage", DISTRICT, "--standard-file", "none.json"), 1, "no file none.json"),
+        (("circle", "coverage", DISTRICT, "--standard-file", "README.md"), 1, ".json or .csv"),
+        (("circle", "coverage", DISTRICT, "--profile", "elderly", "--speed", "1"), 2, "not both"),
+        (("circle", "coverage", DISTRICT, *STANDARD, "--standard-file", "own.json"), 2, "not both"),
+        (("circle", "coverage", DISTRICT, *STANDARD, "--out", "table.docx"), 1, ".xlsx, .csv, .gpkg"),
+        (("circle", "gaps", DISTRICT, "--kind", "J02"), 2, "--out"),
         (("circle", "gaps", "420199"), 1, "gridsvc circle coverage 420199"),
         (("circle", "isochrone", "30.58", "114.26", "--datum", "wgs84"), 1, "swapped"),
         (("circle", "isochrone", "114.26", "30.58"), 2, "--datum"),
