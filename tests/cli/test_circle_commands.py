@@ -6,7 +6,7 @@ import pandas as pd
 import pyogrio
 import pytest
 
-from tests.factories.stored_town import DISTRICT, START, grid_frame, worker_frame
+from tests.factories.stored_town import COMMUNITIES, DISTRICT, START, grid_frame, worker_frame
 from tests.factories.walking_town import MIDDLE, put_town, shops
 
 pytestmark = pytest.mark.postgis
@@ -103,6 +103,19 @@ def test_coverage_workbook_says_what_it_was_computed_by(gridsvc, tmp_path):
     assert {"network_sha256", "standard_source", "residences_without_entrance"} <= set(sheets["run"]["name"])
 
 
+def test_certificate_of_a_community_is_the_same_each_time(gridsvc, tmp_path):
+    assert gridsvc("circle", "coverage", DISTRICT, *STANDARD, *AT)[0] == 0
+    one, two = tmp_path / "one.html", tmp_path / "two.html"
+
+    written = json.loads(gridsvc("circle", "certificate", COMMUNITIES[0], *STANDARD, "--out", str(one), "--json")[1])
+    gridsvc("circle", "certificate", COMMUNITIES[0], *STANDARD, "--out", str(two))
+
+    page = one.read_text(encoding="utf-8")
+    assert written["features"] == {"residences": 4, "kinds": 8}
+    assert one.read_bytes() == two.read_bytes()
+    assert "蔬菜零售" in page and "未达标" in page and COMMUNITIES[0] in page
+
+
 def test_assign_twice_and_dry(gridsvc):
     dry = json.loads(gridsvc("assign", DISTRICT, *AT, "--dry-run", "--json")[1])
     first = json.loads(gridsvc("assign", DISTRICT, *AT, "--json")[1])
@@ -126,6 +139,8 @@ def test_assign_twice_and_dry(gridsvc):
         (("circle", "coverage", DISTRICT, *STANDARD, "--standard-file", "own.json"), 2, "not both"),
         (("circle", "coverage", DISTRICT, *STANDARD, "--out", "table.docx"), 1, ".xlsx, .csv, .gpkg"),
         (("circle", "gaps", DISTRICT, "--kind", "J02"), 2, "--out"),
+        (("circle", "certificate", DISTRICT, "--out", "page.html"), 1, "12 digits"),
+        (("circle", "certificate", "420199001001", "--out", "page.html"), 1, "gridsvc circle coverage"),
         (("circle", "gaps", "420199"), 1, "gridsvc circle coverage 420199"),
         (("circle", "isochrone", "30.58", "114.26", "--datum", "wgs84"), 1, "swapped"),
         (("circle", "isochrone", "114.26", "30.58"), 2, "--datum"),
@@ -148,7 +163,10 @@ def test_standards_are_listed_with_their_sources(gridsvc):
     assert all(row["source"] for row in rows)
 
 
-@pytest.mark.parametrize("command", [("assign",), *[("circle", c) for c in ("build", "coverage", "gaps", "isochrone")]])
+@pytest.mark.parametrize(
+    "command",
+    [("assign",), *[("circle", c) for c in ("build", "coverage", "gaps", "isochrone", "certificate", "standards")]],
+)
 def test_help_has_an_example(gridsvc, command):
     status, printed, _ = gridsvc(*command, "--help")
 
