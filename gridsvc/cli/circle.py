@@ -227,10 +227,9 @@ def _print_places(places: list[dict[str, Any]]) -> None:
             "name": place["name"],
             "people": f"{place['population']:,}",
             "with all": _percent(place["complete_share"]),
-            "households": _percent(place["complete_household_share"]),
-            "residences": _percent(place["complete_residence_share"]),
-            "compliance": _percent(place["compliance"]),
-            "qualified": {True: "yes", False: "no", None: "-"}[place["is_qualified"]],
+            "homes": _percent(place["complete_household_share"]),
+            "complied": _percent(place["compliance"]),
+            "ok": {True: "yes", False: "no", None: "-"}[place["is_qualified"]],
         }
         for place in places[:_SHOWN_ROWS]
     ]
@@ -298,6 +297,7 @@ def _print_coverage(result: CircleResult) -> None:
     print_result(
         {
             "standard": result.standard,
+            "kinds not verified": f"{len(doubts.unverified_kinds)} of {result.kinds}",
             "walking speed": f"{result.speed_m_s:g} m/s",
             "network": f"{result.nodes:,} nodes, {result.edges:,} edges (snapshot {result.walk_network_id})",
             "residences": f"{result.residences:,} with {result.population:,} people",
@@ -307,7 +307,8 @@ def _print_coverage(result: CircleResult) -> None:
             "kinds without any facility": ", ".join(doubts.kinds_without_facilities) or "none",
             "residences without entrance": doubts.residences_without_entrance,
             "residences from a gate": doubts.residences_from_gate,
-            "residences without street near": doubts.residences_unattached,
+            "residences without street near": f"{doubts.residences_unattached} ({_percent(doubts.unattached_people_share)} of the people)",
+            "facilities of unknown date": doubts.facilities_of_unknown_date,
             "seconds": f"{result.seconds:.2f}",
         },
         as_json=False,

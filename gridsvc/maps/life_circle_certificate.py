@@ -64,6 +64,7 @@ class CertificateContent:
     name: str
     above: str
     ran_on: str
+    facilities_on: str
     population: int
     households: int
     residences: int
@@ -81,7 +82,15 @@ class CertificateContent:
 def certificate_page(content: CertificateContent) -> str:
     """Return the page of a certificate; the same content gives the same bytes, and nothing is loaded from elsewhere."""
     body = "\n".join(
-        (_head(content), _figures(content), _drawing(content), _table(content), _doubts(content), _basis(content))
+        (
+            _head(content),
+            _warning(content),
+            _figures(content),
+            _drawing(content),
+            _table(content),
+            _doubts(content),
+            _basis(content),
+        )
     )
     title = f"{escape(content.name)} 生活圈测算证书"
     css = f":root{{--face:'{FAMILY}'}}\n{_CSS.read_text(encoding='utf-8')}"
@@ -110,6 +119,21 @@ def _head(content: CertificateContent) -> str:
         f'<p class="what">{_both("生活圈测算证书", "Life-circle certificate")}</p>'
         f'<p class="code">{escape(content.code)} · {escape(content.ran_on)}</p></div>'
         f'<div class="seal {seal}"><b>{zh}</b><span>{en}</span></div></header>'
+    )
+
+
+def _warning(content: CertificateContent) -> str:
+    """Return a line above the figures where kinds of the list were not read in their source; else nothing."""
+    unread = sum(not kind.is_verified for kind in content.kinds)
+    if not unread:
+        return ""
+    return (
+        '<p class="warning">'
+        + _both(
+            f"所用清单 {len(content.kinds)} 类设施中有 {unread} 类未经核实，请以标准原文或本区清单为准。",
+            f"{unread} of the {len(content.kinds)} kinds of this list were not checked against their source.",
+        )
+        + "</p>"
     )
 
 
@@ -210,7 +234,7 @@ def _table(content: CertificateContent) -> str:
 
 def _kind_row(kind: KindLine) -> str:
     group = f'<span class="group">{escape(kind.group)}</span> ' if kind.group else ""
-    star = " ＊" if kind.required else ""
+    star = "\N{NO-BREAK SPACE}＊" if kind.required else ""
     mark = "" if kind.is_verified else ' <span class="unverified">未核实</span>'
     share = kind.population_share or 0.0
     good = "good" if share >= 0.9 else "bad" if kind.required else "part"
@@ -243,13 +267,12 @@ def _doubts(content: CertificateContent) -> str:
 def _basis(content: CertificateContent) -> str:
     run = content.run
     verified = ("已核对", "checked against its source") if run["standard_verified"] else ("未核实", "not verified")
-    newest = str(run["facilities_newest_at"] or "—")[:10]
     rows: Sequence[tuple[str, str, str]] = (
         ("标准", "Standard", f"{run['standard_name']} {run['standard_name_en']}"),
         ("来源", "Source", f"{run['standard_source']}（{verified[0]} {verified[1]}）"),
         ("步行速度", "Walking speed", f"{run['speed_m_s']:g} m/s"),
         ("路网", "Walking network", str(run["network_sha256"])[:16]),
-        ("设施数据日期", "Newest facility", newest),
+        ("设施数据日期", "Newest facility", content.facilities_on or "—"),
         ("测算编号", "Run", f"{run['circle_run_id']} · {content.ran_on}"),
     )
     listed = "".join(f"<dt>{_both(zh, en)}</dt><dd>{escape(value)}</dd>" for zh, en, value in rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -82,7 +83,8 @@ def certificate_content(
         code=code,
         name=str(community["name"]),
         above=_above(uow, code, run["ran_at"]),
-        ran_on=f"{run['ran_at'].astimezone(ZoneInfo(timezone)):%Y-%m-%d}",
+        ran_on=_day(run["ran_at"], timezone),
+        facilities_on=_day(run["coverage"].get("facilities_newest_at"), timezone),
         population=row["population"],
         households=row["households"],
         residences=row["residences"],
@@ -96,6 +98,14 @@ def certificate_content(
         lacking=np.where(homes["population"].to_numpy() > 0, lacks, -1),
         facilities=to_metric(shown, epsg) if len(shown) else np.array([], dtype=object),
     )
+
+
+def _day(instant: datetime | str | None, timezone: str) -> str:
+    """Return the local day of an instant, which may be RFC 3339 text; "" where it is not known."""
+    if instant is None:
+        return ""
+    known = datetime.fromisoformat(instant) if isinstance(instant, str) else instant
+    return f"{known.astimezone(ZoneInfo(timezone)):%Y-%m-%d}"
 
 
 def _above(uow: UnitOfWork, code: str, at: Any) -> str:

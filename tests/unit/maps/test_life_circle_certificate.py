@@ -28,7 +28,7 @@ def make_content(**changes) -> CertificateContent:
         KindLine("B201", "宣传栏", "Publicity board", "二栏", 15, True, True, 0.0, 90, None, (0.0, 0.0, 0.0)),
     )
     values = {
-        "code": "420103001001", "name": "民权<社区>", "above": "江汉区 民族街道", "ran_on": "2026-01-01", "population": 94, "households": 30,
+        "code": "420103001001", "name": "民权<社区>", "above": "江汉区 民族街道", "ran_on": "2026-01-01", "facilities_on": "2025-12-30", "population": 94, "households": 30,
         "residences": 3, "complete_share": 0.0, "compliance": 0.5, "is_qualified": False, "kinds": kinds, "run": RUN,
         "boundary": shapely.box(0, 0, 300, 200),
         "grounds": np.array([shapely.box(x, 20, x + 30, 60) for x in (10, 100, 200)], dtype=object),
@@ -58,6 +58,14 @@ def test_kinds_not_read_in_their_source_are_marked():
 
     assert "未核实" in rows[0] and "市民学校" in rows[0]
     assert "未核实" not in rows[1] and "宣传栏" in rows[1]
+
+
+def test_list_that_was_not_checked_is_said_above_the_figures():
+    content = make_content()
+    checked = tuple(dataclasses.replace(kind, is_verified=True) for kind in content.kinds)
+
+    assert "2 类设施中有 1 类未经核实" in certificate_page(content).split('class="figures"')[0]
+    assert "未经核实" not in certificate_page(dataclasses.replace(content, kinds=checked))
 
 
 def test_doubtful_input_is_stated():
