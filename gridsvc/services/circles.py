@@ -15,7 +15,7 @@ from datetime import datetime
 from functools import cache, lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import geopandas as gpd
 import numpy as np
@@ -44,7 +44,7 @@ from gridsvc.circle.travel_times import (
 from gridsvc.circle.walk_network import WalkNetwork, build_walk_network
 from gridsvc.errors import NotFoundError, OutsideCoverageError, RequestInvalidError
 from gridsvc.geo.datums import check_lonlat, convert, parse_datum
-from gridsvc.geo.projections import area_m2, to_storage
+from gridsvc.geo.projections import to_storage
 from gridsvc.progress import SILENT, Progress
 from gridsvc.resources import content_dir
 from gridsvc.services.compiled_network import CompiledNetwork, load_network, save_network
@@ -68,6 +68,7 @@ MOST_MINUTES = 60.0
 __all__ = [
     "CircleResult",
     "Doubts",
+    "Isochrone",
     "build_network",
     "circle_standards",
     "isochrone",
@@ -450,6 +451,14 @@ def stored_seconds(times_s: np.ndarray, limits_s: np.ndarray) -> np.ndarray:
     return np.where(over, np.round(last + 0.1, 1), np.where(under, last, tenths))
 
 
+class Isochrone(NamedTuple):
+    """The area walked to within a number of minutes: a valid MultiPolygon (EPSG:4490), and its size. Unit: m2."""
+
+    minutes: float
+    area: MultiPolygon
+    area_m2: float
+
+
 def isochrone(
     uow: UnitOfWork,
     lon: float,
@@ -460,7 +469,7 @@ def isochrone(
     at: datetime,
     speed_m_s: float = PLANNING_SPEED_M_S,
     hour: float | None = None,
-) -> list[tuple[float, MultiPolygon]]:
+) -> list[Isochrone]:
     """Return the areas walked to from a point within each number of minutes.
 
     Parameters
@@ -477,7 +486,7 @@ def isochrone(
     Returns
     -------
     areas
-        (minutes, valid MultiPolygon), in the order of ``minutes``; each inside those of longer times. CRS: EPSG:4490.
+        In the order of ``minutes``; each inside those of longer times.
 
     Raises
     ------
@@ -499,7 +508,8 @@ def isochrone(
             f"No street lies near ({own_lon:.6f}, {own_lat:.6f}).", hint="Choose a point closer to a walkable street."
         )
     areas = isochrones_from(_isochrone_walk(compiled.network, speed_m_s), origin, minutes)
-    return list(zip(minutes, _stored_areas(areas, compiled.epsg), strict=True))
+    sizes = shapely.area(np.array(areas, dtype=object)).tolist()
+    return [Isochrone(*row) for row in zip(minutes, _stored_areas(areas, compiled.epsg), sizes, strict=True)]
 
 
 @lru_cache(maxsize=4)
@@ -536,14 +546,14 @@ def _polygons_of(shape: Any) -> list[Any]:
     return [part for part in shapely.get_parts(shapely.get_parts([shape])) if part.geom_type == "Polygon"]
 
 
-def isochrone_features(areas: Sequence[tuple[float, MultiPolygon]], speed_m_s: float) -> dict[str, Any]:
+def isochrone_features(areas: Sequence[Isochrone], speed_m_s: float) -> dict[str, Any]:
     """Return isochrones as a GeoJSON feature collection, longest walk first so that shorter ones are drawn on top."""
     features = [
         {
             "type": "Feature",
-            "properties": {"minutes": limit, "speed_m_s": speed_m_s, "area_m2": round(float(area_m2([area])[0]))},
+            "properties": {"minutes": limit, "speed_m_s": speed_m_s, "area_m2": round(size_m2)},
             "geometry": shapely.geometry.mapping(area),
         }
-        for limit, area in sorted(areas, key=lambda row: -row[0])
+        for limit, area, size_m2 in sorted(areas, key=lambda row: -row.minutes)
     ]
     return {"type": "FeatureCollection", "features": features}

@@ -180,4 +180,9 @@ class _Answer(Response):
 
 def json_answer(value: Any, status: int = 200, *, mimetype: str = "application/json") -> Response:
     """Return ``value`` as a JSON response."""
-    return _Answer(dumps(value), status=status, content_type=mimetype)
+    return json_text_answer(dumps(value), status, mimetype=mimetype)
+
+
+def json_text_answer(text: str, status: int = 200, *, mimetype: str = "application/json") -> Response:
+    """Return JSON text as a response."""
+    return _Answer(text, status=status, content_type=mimetype)

@@ -14,6 +14,7 @@ from gridsvc.errors import (
     RequestInvalidError,
 )
 from gridsvc.geo.datums import convert
+from gridsvc.geo.projections import area_m2
 from gridsvc.services import walk_networks
 from gridsvc.services.circle_gaps import list_gaps
 from gridsvc.services.circles import build_network, circle_standards, isochrone, isochrone_features, run_circle
@@ -157,8 +158,9 @@ def test_isochrones_nest_and_hold_the_start(town):
 
     areas = isochrone(town, *MIDDLE, "cgcs2000", at=START)
 
-    assert [minutes for minutes, _ in areas] == [5, 10, 15]
-    shapes = [area for _, area in areas]
+    assert [found.minutes for found in areas] == [5, 10, 15]
+    shapes = [found.area for found in areas]
+    assert [found.area_m2 for found in areas] == pytest.approx(area_m2(shapes).tolist(), rel=1e-3)
     assert all(area.is_valid for area in shapes)
     assert shapes[0].covers(shapely.Point(MIDDLE))
     assert shapely.difference(shapes[0], shapes[1]).area < 1e-14
@@ -169,8 +171,8 @@ def test_isochrone_of_gcj02_is_that_of_the_place_meant(town):
     build_network(town, DISTRICT, START)
     lon, lat = convert(*MIDDLE, "cgcs2000", "gcj02")
 
-    shifted = isochrone(town, float(lon), float(lat), "gcj02", [10], at=START)[0][1]
-    plain = isochrone(town, *MIDDLE, "cgcs2000", [10], at=START)[0][1]
+    shifted = isochrone(town, float(lon), float(lat), "gcj02", [10], at=START)[0].area
+    plain = isochrone(town, *MIDDLE, "cgcs2000", [10], at=START)[0].area
 
     assert shapely.symmetric_difference(shifted, plain).area < 0.001 * plain.area
 

@@ -6,20 +6,17 @@ from bisect import bisect_right
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from flask import Blueprint, Response
 from pydantic import BaseModel, Field, StringConstraints
-from shapely.geometry import mapping
 
 from gridsvc.circle.travel_times import WALKER_SPEEDS_M_S
 from gridsvc.errors import RequestInvalidError
-from gridsvc.geo.projections import area_m2
 from gridsvc.services import circles
 from gridsvc.services.circle_files import gap_features
 from gridsvc.services.circle_gaps import list_gap_areas
 from gridsvc.services.circle_places import cover_places, place_rows, run_document
 from gridsvc.services.circle_runs import latest_run
-from gridsvc.web.api.geojson import GEOJSON, FeatureCollection
+from gridsvc.web.api.geojson import GEOJSON, FeatureCollection, collection_answer
 from gridsvc.web.callers import now, open_uow
 from gridsvc.web.json_bodies import json_answer
 from gridsvc.web.parameters import MAX_PAGE, At, Datum, Prefix, Query, QueryDegrees
@@ -171,17 +168,9 @@ def isochrone(query: IsochroneQuery) -> Response:
             at=query.at or now(),
             hour=query.hour,
         )
-    sizes = area_m2(np.array([area for _, area in areas], dtype=object))
-    features = [
-        {
-            "type": "Feature",
-            "id": str(minutes),
-            "geometry": mapping(area),
-            "properties": {"minutes": minutes, "area_m2": round(float(size), 1)},
-        }
-        for (minutes, area), size in zip(areas, sizes, strict=True)
-    ]
-    return json_answer({"type": "FeatureCollection", "features": features, "next_cursor": None}, mimetype=GEOJSON)
+    return collection_answer(
+        (str(minutes), area, {"minutes": minutes, "area_m2": round(size_m2, 1)}) for minutes, area, size_m2 in areas
+    )
 
 
 @endpoints.get(
