@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from gridsvc.circle.attachments import Attachments, attach_points
 from gridsvc.circle.bounded_search import Space, clear_reach, reach_from_all, search_space
 from gridsvc.circle.doors import Doors
 from gridsvc.circle.hierarchy import OUT
+from gridsvc.circle.sweeps import CORES, on_all_cores
 from gridsvc.circle.travel_times import CIRCLE_LIMIT_S, PLANNING_SPEED_M_S, CompiledWalk
 from gridsvc.circle.walk_network import Flags, Floats, Ints, Numbers, WalkNetwork
 from gridsvc.errors import OutsideCoverageError, RequestInvalidError
@@ -32,6 +34,7 @@ SIDE_M = 100.0  # our choice: ground further than this from every street is not 
 MOST_CELLS = 50_000_000  # of one field: half a gigabyte
 _NEAR_M = 25.0  # about half the cells of a city are this near to a street
 _GRID_M = 100.0  # cells of the grid that finds streets
+_LEAST_ROWS = 40  # cells across of a strip that a core of its own is worth
 _STEP_S = 1e-6  # field values this close to a limit are moved off it, so that no contour passes exactly through a cell
 
 
@@ -182,7 +185,7 @@ class IsochroneWalk:
             ticks_per_s=graph.ticks_per_s,
             speed_m_s=walk.speed_m_s,
         )
-        seconds = _spread(self.streets, reached, x, y, side_m)
+        seconds = _spread_strips(self.streets, reached, x, y, side_m)
         clear_reach(space, count)
         self._spaces.put(space)
         return WalkField(x, y, seconds)
@@ -254,6 +257,18 @@ class _Piece(NamedTuple):
     per_m: float
     edge: int
     first_door: int
+
+
+def _spread_strips(streets: StreetGrid, reached: _Reached, x: Floats, y: Floats, side: float) -> Floats:
+    """Fill strips of cells on all cores; a cell does not depend on the others, so the answer does not on the strips."""
+    seconds = np.empty((len(y), len(x)))
+
+    def fill(strip: slice) -> None:
+        seconds[strip] = _spread(streets, reached, x, y[strip], side)
+
+    rows = np.linspace(0, len(y), max(1, min(CORES, len(y) // _LEAST_ROWS)) + 1).astype(int)
+    on_all_cores(fill, [slice(*ends) for ends in pairwise(rows.tolist())])
+    return seconds
 
 
 @njit(cache=True, nogil=True)
@@ -530,9 +545,16 @@ def level_areas(field: WalkField, limits_s: Sequence[float], speed_m_s: float) -
     # what is out of reach gets one finite value just beyond: borders then run within a cell of the last one reached
     values = np.minimum(field.seconds, max(limits_s) + cell_s)
     for limit in limits_s:
-        values[np.abs(values - limit) < _STEP_S] = limit + _STEP_S
+        _move_off(values.ravel(), limit)
     contours = contour_generator(field.x, field.y, values, fill_type=FillType.OuterOffset)
     return [_polygons(*contours.filled(-1.0, limit)) for limit in limits_s]
+
+
+@njit(cache=True, nogil=True)
+def _move_off(values: Floats, limit: float) -> None:
+    for i in range(len(values)):
+        if abs(values[i] - limit) < _STEP_S:
+            values[i] = limit + _STEP_S
 
 
 def _polygons(points: list[Floats], offsets: list[Ints]) -> MultiPolygon:

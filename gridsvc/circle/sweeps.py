@@ -18,7 +18,7 @@ from gridsvc.circle.hierarchy import OUT, WalkHierarchy
 from gridsvc.circle.walk_network import Ints, Numbers
 
 NOBODY = 2**31 - 1  # stands for no facility; every facility number is lower
-_CORES: int = config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]  # what this process may run on
+CORES: int = config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]  # what this process may run on
 _MOST_LANES = 32  # kinds of one block: rows of 256 bytes
 
 
@@ -28,17 +28,17 @@ def on_all_cores(work: Callable[[Any], None], parts: Iterable[Any]) -> None:
     The cores are those numba counts: what the process may run on, or ``NUMBA_NUM_THREADS``.
     """
     tasks = list(parts)
-    if _CORES == 1 or len(tasks) < 2:
+    if CORES == 1 or len(tasks) < 2:
         for task in tasks:
             work(task)
         return
-    with ThreadPoolExecutor(_CORES) as threads:
+    with ThreadPoolExecutor(CORES) as threads:
         list(threads.map(work, tasks))
 
 
 def kind_blocks(kinds: int) -> list[range]:
     """Return the kinds in runs of 8, 16, 24 or 32 that keep all cores busy."""
-    width = min(_MOST_LANES, 8 * max(1, -(-kinds // (8 * _CORES))))
+    width = min(_MOST_LANES, 8 * max(1, -(-kinds // (8 * CORES))))
     return [range(first, min(first + width, kinds)) for first in range(0, kinds, width)]
 
 
