@@ -200,7 +200,7 @@ def run_circle(
     network_id, _ = store_snapshot(uow, code, at, compiled)
     if hour is not None:
         compiled = compiled.with_closed(compiled.closed_at(hour))
-    homes = _homes(uow, code)
+    homes = list_homes(uow, code)
     facilities = _facilities(uow, rules, at, boundary, compiled.epsg, margin_m)
     walked = _walk(compiled, homes, facilities, rules, speed_m_s, limit_s, progress)
     progress.start("coverage")
@@ -282,7 +282,7 @@ def _walk(
     progress: Progress,
 ) -> _Walked:
     progress.start("attach residences and facilities")
-    origins, origin = _attach_homes(compiled, homes)
+    origins, origin = attach_homes(compiled, homes)
     places = metric_xy(facilities["geometry"].to_numpy(), compiled.epsg)
     targets = attach_points(compiled.network, places, compound=compiled.compounds_of(places))
     number = {name: i for i, name in enumerate(rules.codes)}
@@ -319,7 +319,7 @@ def _store_run(
 
 
 def _check_walk(rules: CircleStandard, speed_m_s: float, limit_s: float) -> None:
-    _check_speed(speed_m_s)
+    check_speed(speed_m_s)
     longest_s = float(rules.limits_s.max())
     if not longest_s <= limit_s <= 3600.0:
         raise RequestInvalidError(
@@ -328,14 +328,16 @@ def _check_walk(rules: CircleStandard, speed_m_s: float, limit_s: float) -> None
         )
 
 
-def _check_speed(speed_m_s: float) -> None:
+def check_speed(speed_m_s: float) -> None:
+    """Do nothing for a speed that people walk at; raise RequestInvalidError for others."""
     if not 0.3 <= speed_m_s <= 3.0:
         raise RequestInvalidError(
             f"A walking speed of {speed_m_s:g} m/s is outside 0.3 to 3.", hint="Planning default: 1.1; elderly: 0.8."
         )
 
 
-def _homes(uow: UnitOfWork, code: str) -> gpd.GeoDataFrame:
+def list_homes(uow: UnitOfWork, code: str) -> gpd.GeoDataFrame:
+    """Return the residences with households of a division, by code; raise NotFoundError where there are none."""
     homes = uow.residences.list(prefix=code)
     homes = homes[homes["households"] > 0]
     if homes.empty:
@@ -350,7 +352,7 @@ def _facilities(
     return found[found["kind_code"].isin(rules.codes)]
 
 
-def _attach_homes(compiled: CompiledNetwork, homes: gpd.GeoDataFrame) -> tuple[Attachments, np.ndarray]:
+def attach_homes(compiled: CompiledNetwork, homes: gpd.GeoDataFrame) -> tuple[Attachments, np.ndarray]:
     """Attach entrances, or centroids where there is none; return which was taken, ``gate`` in compounds without streets."""
     doors = homes[["entrance_lon", "entrance_lat"]].to_numpy(dtype=float, copy=True)
     unknown = ~np.isfinite(doors).all(axis=1)
@@ -497,7 +499,7 @@ def isochrone(
     """
     if not minutes or not all(0 < limit <= MOST_MINUTES for limit in minutes):
         raise RequestInvalidError(f"Minutes {list(minutes)} are not all within 0 to 60.", hint="Example: 5, 10, 15.")
-    _check_speed(speed_m_s)
+    check_speed(speed_m_s)
     check_lonlat(lon, lat)
     own_lon, own_lat = (float(value) for value in convert(lon, lat, parse_datum(datum), "cgcs2000"))
     compiled = network_at(uow, own_lon, own_lat, at, hour=hour)

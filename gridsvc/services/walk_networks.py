@@ -201,8 +201,8 @@ def build_network(
     )
 
 
-def _boundary(uow: UnitOfWork, code: str, at: datetime) -> tuple[Any, int]:
-    """Return the boundary of a division in its metric zone, and the zone."""
+def metric_boundary(uow: UnitOfWork, code: str, at: datetime) -> tuple[Any, int]:
+    """Return the boundary of a division in its metric zone, and the zone; raise NotFoundError where there is none."""
     division = uow.divisions.get(code, at)
     if division is None or division["geometry"] is None:
         raise NotFoundError(f"Division {code} has no boundary at {at.isoformat()}.", hint="Import divisions first.")
@@ -239,7 +239,7 @@ def compile_network(
             f"Ends cannot be joined over {options.join_m:g} m.", hint="Give 0 to 5 m.", field="join_m"
         )
     penalties = options.penalty_s()
-    boundary, epsg = _boundary(uow, code, at)
+    boundary, epsg = metric_boundary(uow, code, at)
     box = box_around(boundary, epsg, margin_m)
     streets = uow.streets.list(bbox=box)
     walkable = streets["is_walkable"].to_numpy(dtype=bool) & ~streets["street_class"].isin(NEVER_CLASSES).to_numpy()
@@ -372,6 +372,41 @@ def network_at(uow: UnitOfWork, lon: float, lat: float, at: datetime, *, hour: f
         raise NotFoundError(
             f"No walking network was built around {code}.", hint=f"Build it: gridsvc circle build {code[:6]}."
         )
+    return _held(uow, stored, at, hour)
+
+
+def network_of(
+    uow: UnitOfWork, code: str, at: datetime, *, hour: float | None = None, network_id: int | None = None
+) -> tuple[CompiledNetwork, dict[str, Any]]:
+    """Return the latest stored network that takes in all of a division, or the one of an id, and what is stored of it.
+
+    Parameters
+    ----------
+    hour
+        As in :func:`network_at`.
+
+    Raises
+    ------
+    NotFoundError
+        When there is no such network.
+    RequestInvalidError
+        When the network of that id is of another place.
+    """
+    stored = uow.walk_networks.latest(code, whole=True) if network_id is None else uow.walk_networks.get(network_id)
+    if stored is None:
+        what = "No walking network was built" if network_id is None else f"There is no walking network {network_id}"
+        raise NotFoundError(f"{what} for {code}.", hint=f"Build one: gridsvc circle build {code}.")
+    if not code.startswith(stored["division_code"]):
+        raise RequestInvalidError(
+            f"The walking network {network_id} is of {stored['division_code']}, not of {code}.",
+            hint="Leave it out to take the latest.",
+            field="network_id",
+        )
+    return _held(uow, stored, at, hour), stored
+
+
+def _held(uow: UnitOfWork, stored: Mapping[str, Any], at: datetime, hour: float | None) -> CompiledNetwork:
+    """Return a stored network as this process holds it, with the gates of an hour."""
     compiled = _recent.get(stored["content_sha256"])
     if compiled is None:
         with _compiling:  # one thread loads or writes the file, the others find what it did
@@ -415,7 +450,7 @@ def _forget_old_files(folder: Path) -> None:
 
 
 def _load(uow: UnitOfWork, stored: Mapping[str, Any], at: datetime) -> CompiledNetwork:
-    _, epsg = _boundary(uow, stored["division_code"], at)
+    _, epsg = metric_boundary(uow, stored["division_code"], at)
     edges = uow.walk_networks.edges(stored["walk_network_id"])
     areas = uow.walk_networks.compounds(stored["walk_network_id"])
     gates = uow.walk_networks.gates(stored["walk_network_id"])

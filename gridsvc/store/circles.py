@@ -98,13 +98,21 @@ class WalkNetworkRepository(Repository):
                 copy_frame(self.connection, table, part.assign(walk_network_id=network_id))
         return network_id
 
-    def latest(self, prefix: str = "") -> dict[str, Any] | None:
-        """Return the newest network of a division under ``prefix`` or containing it; None when there is none."""
-        statement = (
-            select(*walk_networks.columns)
-            .where(_covers(walk_networks, prefix), _covers(walk_networks, self.scope))
-            .order_by(walk_networks.c.built_at.desc(), walk_networks.c.walk_network_id.desc())
-            .limit(1)
+    def latest(self, prefix: str = "", *, whole: bool = False) -> dict[str, Any] | None:
+        """Return the newest network of a division under ``prefix`` or containing it (with ``whole`` only of those); None when there is none."""
+        statement = select(*walk_networks.columns).where(
+            _covers(walk_networks, prefix), _covers(walk_networks, self.scope)
+        )
+        if whole:
+            statement = statement.where(literal(prefix).like(walk_networks.c.division_code + "%"))
+        newest = statement.order_by(walk_networks.c.built_at.desc(), walk_networks.c.walk_network_id.desc()).limit(1)
+        row = self.connection.execute(newest).mappings().one_or_none()
+        return dict(row) if row else None
+
+    def get(self, walk_network_id: int) -> dict[str, Any] | None:
+        """Return what is stored of a network; None when there is none of that id (in this scope)."""
+        statement = select(*walk_networks.columns).where(
+            walk_networks.c.walk_network_id == walk_network_id, _covers(walk_networks, self.scope)
         )
         row = self.connection.execute(statement).mappings().one_or_none()
         return dict(row) if row else None
