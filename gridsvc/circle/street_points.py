@@ -11,9 +11,7 @@ from gridsvc.circle.walk_network import NO_GATE, Floats, Ints, WalkNetwork
 from gridsvc.errors import RequestInvalidError
 
 
-def street_points(
-    network: WalkNetwork, spacing_m: float, edges: ArrayLike | None = None
-) -> tuple[Attachments, Floats]:
+def street_points(network: WalkNetwork, spacing_m: float, edges: ArrayLike | None = None) -> tuple[Attachments, Floats]:
     """Return points along streets outside of walled compounds, crossings first, each once, and their places.
 
     Parameters

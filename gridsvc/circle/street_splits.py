@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import shapely
@@ -80,7 +81,7 @@ def _cut(network: WalkNetwork, cuts: dict[int, list[float]]) -> WalkNetwork:
         numbers = [nodes + len(node_xy) + i for i in range(len(at_m))]
         pieces = [
             shapely.get_coordinates(substring(line, begin, max(line.length, stop) if stop == bounds[-1] else stop))
-            for begin, stop in zip(bounds, bounds[1:], strict=False)
+            for begin, stop in pairwise(bounds)
         ]
         node_xy += [piece[-1] for piece in pieces[:-1]]
         heads[edge] = pieces[0]

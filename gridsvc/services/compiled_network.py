@@ -44,6 +44,10 @@ class CompiledNetwork:
         _ = self.network.edge_grid  # built once, for all
         return replace(self, network=with_gates(self.network, closed=closed))
 
+    def with_network(self, network: WalkNetwork) -> CompiledNetwork:
+        """Return it with another network of the same compounds and gates, one with more nodes or edges."""
+        return replace(self, network=network)
+
     def compounds_of(self, xy: Floats) -> Numbers:
         """Return the number of the walled compound each point (metric) lies in, -1 for none."""
         return self.compounds.numbers_at(xy)

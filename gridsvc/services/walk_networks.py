@@ -201,14 +201,14 @@ def build_network(
     )
 
 
-def metric_boundary(uow: UnitOfWork, code: str, at: datetime) -> tuple[Any, int]:
-    """Return the boundary of a division in its metric zone, and the zone; raise NotFoundError where there is none."""
+def metric_boundary(uow: UnitOfWork, code: str, at: datetime, *, epsg: int | None = None) -> tuple[Any, int]:
+    """Return the boundary of a division in its metric zone (or another), and the zone; raise NotFoundError where there is none."""
     division = uow.divisions.get(code, at)
     if division is None or division["geometry"] is None:
         raise NotFoundError(f"Division {code} has no boundary at {at.isoformat()}.", hint="Import divisions first.")
     shape = np.array([division["geometry"]], dtype=object)
-    epsg = zone_of(shape)
-    return to_metric(shape, epsg)[0], epsg
+    zone = zone_of(shape) if epsg is None else epsg
+    return to_metric(shape, zone)[0], zone
 
 
 def box_around(boundary: Any, epsg: int, margin_m: float) -> tuple[float, float, float, float]:

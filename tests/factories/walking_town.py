@@ -72,3 +72,23 @@ def put_town(uow, facilities: gpd.GeoDataFrame | None = None) -> None:
     uow.residences.put_frame(homes())
     if facilities is not None:
         uow.facilities.put_frame(facilities, START)
+
+
+def block_estate(inset_m: float = 10.0) -> tuple[shapely.Polygon, tuple[float, float]]:
+    """Return a compound around the corner of four blocks in the middle of the town, whose wall streets pass in four places, and its south gate."""
+    x, y = metric(*MIDDLE)
+    corner = metric(WEST, SOUTH)
+    column, row = np.round((np.array([x, y]) - corner) / BLOCK_M)
+    west, south = corner + np.array([column - 1, row - 1]) * BLOCK_M + inset_m
+    size = 2 * BLOCK_M - 2 * inset_m
+    outline = shapely.box(west, south, west + size, south + size)
+    middle = (west + size / 2, south)
+    return outline, middle
+
+
+def put_estate(uow) -> None:
+    """Store the estate with its south gate, open by day, and a gate that stands on no wall."""
+    outline, (x, y) = block_estate()
+    uow.compounds.put_frame(frame({"compound_code": ["E1"], "name": "花园"}, to_storage([outline], EPSG)))
+    gates = to_storage(shapely.points([(x, y), (x, y + 600.0)]), EPSG)
+    uow.gates.put_frame(frame({"gate_code": ["G1", "G9"], "is_closed": False, "hours": ["06:00-22:00", ""]}, gates))

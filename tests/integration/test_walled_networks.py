@@ -17,24 +17,21 @@ from gridsvc.services.compiled_network import load_network, save_network
 from gridsvc.services.importing import import_file
 from gridsvc.services.walk_networks import BuildOptions, build_network, compile_network, network_at
 from tests.factories.stored_town import DISTRICT, LATER, START, frame
-from tests.factories.walking_town import BLOCK_M, EPSG, MIDDLE, metric, put_town, shops, walking_streets
+from tests.factories.walking_town import (
+    BLOCK_M,
+    EPSG,
+    MIDDLE,
+    block_estate,
+    put_estate,
+    put_town,
+    shops,
+    walking_streets,
+)
 
 pytestmark = pytest.mark.postgis
 
 STANDARD = "beijing-convenience"
 KINDS = list(circle_standards()[STANDARD].codes)
-
-
-def block_estate(inset_m=10.0):
-    """A compound around the corner of four blocks in the middle of the town: streets pass its wall in four places."""
-    x, y = metric(*MIDDLE)
-    corner = metric(114.25, 30.58)
-    column, row = np.round((np.array([x, y]) - corner) / BLOCK_M)
-    west, south = corner + np.array([column - 1, row - 1]) * BLOCK_M + inset_m
-    size = 2 * BLOCK_M - 2 * inset_m
-    outline = shapely.box(west, south, west + size, south + size)
-    middle = (west + size / 2, south)
-    return outline, middle
 
 
 @pytest.fixture
@@ -45,10 +42,7 @@ def town(uow):
 
 @pytest.fixture
 def walled(town):
-    outline, south_gate = block_estate()
-    town.compounds.put_frame(frame({"compound_code": ["E1"], "name": "花园"}, to_storage([outline], EPSG)))
-    gates = to_storage(shapely.points([south_gate, (south_gate[0], south_gate[1] + 600.0)]), EPSG)
-    town.gates.put_frame(frame({"gate_code": ["G1", "G9"], "is_closed": False, "hours": ["06:00-22:00", ""]}, gates))
+    put_estate(town)
     return town
 
 

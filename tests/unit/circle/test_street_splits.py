@@ -72,7 +72,8 @@ def test_times_do_not_change(seed):
 
 
 @pytest.mark.parametrize(
-    ("edge", "offset_m", "says"), [(-1, 0.0, "not there"), (9, 1.0, "not there"), (0, -1.0, "beyond"), (0, 1e3, "beyond")]
+    ("edge", "offset_m", "says"),
+    [(-1, 0.0, "not there"), (9, 1.0, "not there"), (0, -1.0, "beyond"), (0, 1e3, "beyond")],
 )
 def test_places_that_are_none_are_refused(bent, edge, offset_m, says):
     with pytest.raises(RequestInvalidError, match=says):
