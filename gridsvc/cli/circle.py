@@ -1,4 +1,4 @@
-"""``gridsvc circle``: walking networks, service circles, isochrones, gaps."""
+"""``gridsvc circle``: walking networks, service circles, isochrones, gaps; what planners ask is in ``circle_planning.py``."""
 
 from __future__ import annotations
 
@@ -12,43 +12,26 @@ from zoneinfo import ZoneInfo
 import click
 
 from gridsvc.bootstrap import open_app
+from gridsvc.cli.circle_options import (
+    as_json_option,
+    chosen_standard,
+    hour_option,
+    profile_option,
+    some_speed_option,
+    speed_option,
+    standard_file_option,
+    walking_speed,
+)
+from gridsvc.cli.circle_planning import gate, scenario, site
 from gridsvc.cli.instants import at_option
 from gridsvc.cli.terminal import print_result, progress
 from gridsvc.settings import read_settings
 
 if TYPE_CHECKING:
-    from gridsvc.circle.coverage import CircleStandard
     from gridsvc.services.circle_gaps import CircleGaps
     from gridsvc.services.circles import CircleResult
     from gridsvc.store.unit_of_work import UnitOfWork
 
-as_json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-speed_option = click.option(
-    "--speed",
-    "speed_m_s",
-    type=float,
-    default=1.1,
-    show_default=True,
-    help="Walking speed in m/s; elderly 0.8, adults 1.2.",
-)
-hour_option = click.option(
-    "--hour",
-    type=float,
-    help="Hour of the day, 0 up to 24, whose gates are open; default: all that are not closed for good.",
-)
-profile_option = click.option(
-    "--profile",
-    type=click.Choice(["planning", "adult", "elderly", "frail"]),
-    help="Who walks, instead of --speed: planning 1.1 m/s, adult 1.2, elderly 0.8, frail (child, wheelchair) 0.7.",
-)
-some_speed_option = click.option(
-    "--speed", "speed_m_s", type=float, help="Walking speed in m/s; default: 1.1, of stored runs any."
-)
-standard_file_option = click.option(
-    "--standard-file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Your own list of kinds, JSON or CSV, instead of --standard; see docs/how-to/circle.md.",
-)
 by_option = click.option(
     "--by",
     type=click.Choice(["district", "street", "community", "grid", "residence"]),
@@ -57,39 +40,24 @@ by_option = click.option(
 _SHOWN_ROWS = 20
 
 
-def _walking_speed(profile: str | None, speed_m_s: float | None) -> float | None:
-    from gridsvc.circle.travel_times import WALKER_SPEEDS_M_S
-
-    if profile is None:
-        return speed_m_s
-    if speed_m_s is not None:
-        raise click.UsageError("Give --profile or --speed, not both.")
-    return WALKER_SPEEDS_M_S[profile]
-
-
-def _chosen_standard(uow: UnitOfWork, standard: str | None, path: Path | None) -> str | CircleStandard | None:
-    from gridsvc.services.circle_files import read_own_standard
-
-    if path is None:
-        return standard
-    if standard is not None:
-        raise click.UsageError("Give --standard or --standard-file, not both.")
-    return read_own_standard(uow, path)
-
-
 def _stored_standard(uow: UnitOfWork, standard: str | None, path: Path | None) -> str | None:
-    chosen = _chosen_standard(uow, standard, path)
+    chosen = chosen_standard(uow, standard, path)
     return chosen if chosen is None or isinstance(chosen, str) else chosen.standard_id
 
 
 @click.group()
 def circle() -> None:
-    """Walking network, 15-minute service circle, isochrones, gaps.
+    """Walking network, 15-minute service circle, isochrones, gaps; where to build, which gate to open, what if.
 
     \b
     Example:
       gridsvc circle coverage 420103
     """
+
+
+circle.add_command(site)
+circle.add_command(gate)
+circle.add_command(scenario)
 
 
 def _penalties(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, float]:
@@ -200,9 +168,9 @@ def coverage(
     from gridsvc.services.circle_places import cover_places, place_rows
     from gridsvc.services.circles import DEFAULT_STANDARD, run_circle
 
-    speed = _walking_speed(profile, speed_m_s) or 1.1
+    speed = walking_speed(profile, speed_m_s) or 1.1
     with progress(silent=as_json) as shown, open_app() as app, app.unit_of_work() as uow:
-        rules = _chosen_standard(uow, standard, standard_file) or DEFAULT_STANDARD
+        rules = chosen_standard(uow, standard, standard_file) or DEFAULT_STANDARD
         result = run_circle(
             uow, code, at=at, standard=rules, speed_m_s=speed, limit_s=limit_s, hour=hour, progress=shown
         )
@@ -370,7 +338,7 @@ def gaps(
     from gridsvc.services.circle_gaps import list_gaps
     from gridsvc.services.circle_places import cover_places, place_rows
 
-    speed = _walking_speed(profile, speed_m_s)
+    speed = walking_speed(profile, speed_m_s)
     if kinds and out is None:
         raise click.UsageError("--kind chooses areas to write; give --out, too.")
     with open_app() as app, app.unit_of_work() as uow:
@@ -420,7 +388,7 @@ def certificate(
     """
     from gridsvc.services.circle_certificates import write_certificate
 
-    speed = _walking_speed(profile, speed_m_s)
+    speed = walking_speed(profile, speed_m_s)
     zone = read_settings().timezone
     with open_app() as app, app.unit_of_work() as uow:
         chosen = _stored_standard(uow, standard, standard_file)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 from gridsvc.errors import FileUnreadableError
+from gridsvc.formats.json_files import read_json_file
 from gridsvc.formats.vector_files import read_table
 
 _MOST_BYTES = 1_000_000
@@ -33,26 +33,12 @@ def read_kind_list(path: Path) -> Any:
             path=str(path),
         )
     if path.suffix.lower() == ".json":
-        return _from_json(path)
+        return read_json_file(path)
     if path.suffix.lower() == ".csv":
         return _from_csv(path)
     raise FileUnreadableError(
         f"{path.name} is no list of kinds: its suffix is not known here.", hint="Use .json or .csv.", path=str(path)
     )
-
-
-def _from_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError as wrong:
-        raise FileUnreadableError(
-            f"{path.name} is not UTF-8 text (byte {wrong.start}).", hint="Save it as UTF-8.", path=str(path)
-        ) from wrong
-    except (json.JSONDecodeError, RecursionError) as wrong:
-        reason = str(wrong) if isinstance(wrong, json.JSONDecodeError) else "nested too deep"
-        raise FileUnreadableError(
-            f"{path.name} is not JSON: {reason}.", hint="Mend it at that place.", path=str(path)
-        ) from wrong
 
 
 def _from_csv(path: Path) -> dict[str, Any]:

@@ -140,4 +140,6 @@ def rank_gates(
 def _lon_lat(xy: Floats, epsg: int) -> list[tuple[float, float]]:
     if not len(xy):
         return []
-    return [(lon, lat) for lon, lat in np.round(shapely.get_coordinates(to_storage(shapely.points(xy), epsg)), 7).tolist()]
+    return [
+        (lon, lat) for lon, lat in np.round(shapely.get_coordinates(to_storage(shapely.points(xy), epsg)), 7).tolist()
+    ]

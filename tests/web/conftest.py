@@ -45,6 +45,7 @@ def still_clock(monkeypatch):
     """The web room's clock, standing at NOW."""
     from gridsvc.web.api import (
         circle,
+        circle_planning,
         components,
         divisions,
         facilities,
@@ -63,7 +64,7 @@ def still_clock(monkeypatch):
     from gridsvc.web.tiles import vector_tiles
 
     for module in (
-        callers, circle, components, divisions, facilities, geocode, grids, locate, photos, quality, redraw_edits, redraws, reports, uploads,
+        callers, circle, circle_planning, components, divisions, facilities, geocode, grids, locate, photos, quality, redraw_edits, redraws, reports, uploads,
         workforce, vector_tiles,
         command_centre,
     ):  # fmt: skip

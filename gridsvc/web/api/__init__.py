@@ -2,6 +2,7 @@
 
 from gridsvc.web.api import (
     circle,
+    circle_planning,
     components,
     divisions,
     facilities,
@@ -34,6 +35,7 @@ BLUEPRINTS = [
     (facilities.facilities, facilities.endpoints),
     (components.components, components.endpoints),
     (circle.circle, circle.endpoints),
+    (circle_planning.circle_planning, circle_planning.endpoints),
     (reference.reference, reference.endpoints),
     (stream.stream, stream.endpoints),
 ]
