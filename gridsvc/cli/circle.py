@@ -20,6 +20,7 @@ from gridsvc.cli.circle_options import (
     some_speed_option,
     speed_option,
     standard_file_option,
+    stored_standard,
     walking_speed,
 )
 from gridsvc.cli.circle_planning import gate, scenario, site
@@ -30,7 +31,6 @@ from gridsvc.settings import read_settings
 if TYPE_CHECKING:
     from gridsvc.services.circle_gaps import CircleGaps
     from gridsvc.services.circles import CircleResult
-    from gridsvc.store.unit_of_work import UnitOfWork
 
 by_option = click.option(
     "--by",
@@ -38,11 +38,6 @@ by_option = click.option(
     help="Also by these places; grids are governance grids.",
 )
 _SHOWN_ROWS = 20
-
-
-def _stored_standard(uow: UnitOfWork, standard: str | None, path: Path | None) -> str | None:
-    chosen = chosen_standard(uow, standard, path)
-    return chosen if chosen is None or isinstance(chosen, str) else chosen.standard_id
 
 
 @click.group()
@@ -342,7 +337,7 @@ def gaps(
     if kinds and out is None:
         raise click.UsageError("--kind chooses areas to write; give --out, too.")
     with open_app() as app, app.unit_of_work() as uow:
-        chosen = _stored_standard(uow, standard, standard_file)
+        chosen = stored_standard(uow, standard, standard_file)
         if out is not None:
             print_result(write_gap_areas(uow, code, out, standard=chosen, speed_m_s=speed, kinds=kinds), as_json)
             return
@@ -391,7 +386,7 @@ def certificate(
     speed = walking_speed(profile, speed_m_s)
     zone = read_settings().timezone
     with open_app() as app, app.unit_of_work() as uow:
-        chosen = _stored_standard(uow, standard, standard_file)
+        chosen = stored_standard(uow, standard, standard_file)
         written = write_certificate(uow, code, out, standard=chosen, speed_m_s=speed, timezone=zone)
     print_result(written, as_json)
 

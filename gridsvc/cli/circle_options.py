@@ -60,3 +60,9 @@ def chosen_standard(uow: UnitOfWork, standard: str | None, path: Path | None) ->
     if standard is not None:
         raise click.UsageError("Give --standard or --standard-file, not both.")
     return read_own_standard(uow, path)
+
+
+def stored_standard(uow: UnitOfWork, standard: str | None, path: Path | None) -> str | None:
+    """Return the id of the standard whose stored runs are meant; None: any."""
+    chosen = chosen_standard(uow, standard, path)
+    return chosen if chosen is None or isinstance(chosen, str) else chosen.standard_id

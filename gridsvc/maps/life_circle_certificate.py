@@ -15,20 +15,12 @@ import numpy as np
 import shapely
 
 from gridsvc.maps.chinese_font import FAMILY, font_css
+from gridsvc.maps.circle_doubts import doubt_lines
 
 _CSS = Path(__file__).parent / "templates" / "life_circle_certificate.css"
 _WIDTH = 640.0  # of the drawing, in its own units
 _MARGIN = 12.0
 _GOOD, _PART, _BAD, _NOBODY = "#2f8f5b", "#e0a526", "#c8452f", "#c9ced6"
-_DOUBTS = (
-    ("residences_without_entrance", "入口不明、由中心点起算的住宅", "Residences without entrance, walked from their centroid"),
-    ("residences_from_gate", "由小区大门起算的住宅", "Residences walked from the gate of their compound"),
-    ("residences_unattached", "300 米内无道路的住宅", "Residences without a street within 300 m"),
-    ("residences_detached", "位于孤立路网的住宅", "Residences on a detached part of the network"),
-    ("residences_without_population", "人口为零的住宅", "Residences with no people recorded"),
-    ("facilities_unattached", "未接入路网的设施", "Facilities not joined to the network"),
-    ("facilities_of_unknown_date", "启用日期不明的设施", "Facilities of unknown date"),
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +242,7 @@ def _kind_row(kind: KindLine) -> str:
 
 def _doubts(content: CertificateContent) -> str:
     doubts = content.run["doubts"]
-    lines = [f"<li>{_both(zh, en)} <b>{doubts.get(name, 0):,}</b></li>" for name, zh, en in _DOUBTS]
+    lines = [f"<li>{_both(zh, en)} <b>{number:,}</b></li>" for zh, en, number in doubt_lines(doubts)]
     lacking = [kind.name_zh for kind in content.kinds if kind.code in set(doubts.get("kinds_without_facilities", ()))]
     if lacking:
         lines.append(

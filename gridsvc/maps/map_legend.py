@@ -23,17 +23,29 @@ def legend_box(rows: str, note: str = "") -> str:
     )
 
 
-def head_box(titles: tuple[str, str], line: str, counts: Sequence[tuple[str, int, str, str]]) -> str:
-    """Return the head of a map: title in both languages, a line under it (HTML), numbers with colour and name, language, search."""
+def head_box(
+    titles: tuple[str, str],
+    line: str,
+    counts: Sequence[tuple[str, int | str, str, str]],
+    *,
+    control: str = "",
+    searched: tuple[str, str] = ("网格编码或社区名称", "grid code or name"),
+) -> str:
+    """Return the head of a map: title in both languages, a line under it (HTML), numbers with colour and name, language, search.
+
+    ``control`` (HTML) stands above the search; ``searched`` says what is looked for.
+    """
     listed = "".join(
-        f'<li style="border-color:{color}"><b>{number:,}</b>{both(zh, en)}</li>' for color, number, zh, en in counts
+        f'<li style="border-color:{color}"><b>{number if isinstance(number, str) else f"{number:,}"}</b>{both(zh, en)}</li>'
+        for color, number, zh, en in counts
     )
+    hint = escape(" · ".join(searched))
     return (
         f'<section id="gs-head" class="gs-box"><h1>{both(*titles)}</h1><p>{line}</p>'
         '<button id="gs-language" type="button" aria-label="语言 Language">' + both("English", "中文") + "</button>"
-        f'<ul id="gs-counts">{listed}</ul>'
+        f'<ul id="gs-counts">{listed}</ul>{control}'
         '<input id="gs-search" type="search" autocomplete="off" spellcheck="false"'
-        ' placeholder="网格编码或社区名称 · grid code or name" aria-label="搜索网格编码 Search by grid code">'
+        f' placeholder="{hint}" aria-label="搜索 Search: {hint}">'
         '<ul id="gs-found" hidden></ul></section>'
     )
 

@@ -69,7 +69,11 @@ def cover_places(
     """
     if by not in BY:
         raise RequestInvalidError(f"Coverage is not told by {by!r}.", hint=f"Use one of: {', '.join(BY)}.", field="by")
-    found = read_run(uow, code, standard, speed_m_s)
+    return cover_run(uow, code, read_run(uow, code, standard, speed_m_s), by)
+
+
+def cover_run(uow: UnitOfWork, code: str, found: RunHomes, by: str) -> PlacesCovered:
+    """Return the coverage of a run already read under ``code``; as :func:`cover_places`."""
     places = _places(uow, found, by)
     homes = found.homes
     coverage = coverage_by_place(

@@ -166,7 +166,7 @@ def run_circle(
 ) -> CircleResult:
     """Compute who walks to what in the service circle of a division and store the run; the caller commits.
 
-    Origins are residences with households: their entrance, or the centroid where none is known. The walking network is
+    Origins are residences with households or people: their entrance, or the centroid where none is known. The walking network is
     brought up to date first. A run that comes out exactly like the latest one is not stored again.
 
     Parameters
@@ -339,9 +339,12 @@ def check_speed(speed_m_s: float) -> None:
 def list_homes(uow: UnitOfWork, code: str) -> gpd.GeoDataFrame:
     """Return the residences with households of a division, by code; raise NotFoundError where there are none."""
     homes = uow.residences.list(prefix=code)
-    homes = homes[homes["households"] > 0]
+    homes = homes[(homes["households"] > 0) | (homes["population"] > 0)]
     if homes.empty:
-        raise NotFoundError(f"{code} has no residences with households.", hint="Import residences first.")
+        raise NotFoundError(
+            f"{code} has no residences with households or people in its communities.",
+            hint="Import communities with their boundaries, then residences.",
+        )
     return homes
 
 

@@ -258,9 +258,9 @@ var gridsvc = (function () {
   function facts(layer, row, known, named) {
     return data.facts.filter(function (fact) { return (fact[0] !== "community" || !known) && (!named || named.indexOf(fact[0]) >= 0); }).filter(function (fact) { return layer[fact[0]] && layer[fact[0]][row] !== null && layer[fact[0]][row] !== ""; })
       .map(function (fact) {
-        var value = layer[fact[0]][row];
-        if (typeof value === "number") value = value.toLocaleString("zh-CN");
-        return [[fact[1], fact[3]], [value + fact[2], value + fact[4]]];
+        var value = layer[fact[0]][row], pair = Array.isArray(value) ? value : [value, value];
+        pair = pair.map(function (part) { return typeof part === "number" ? part.toLocaleString("zh-CN") : part; });
+        return [[fact[1], fact[3]], [pair[0] + fact[2], pair[1] + fact[4]]];
       });
   }
 
@@ -459,9 +459,20 @@ var gridsvc = (function () {
     refresh();
   }
 
+  // draws a layer anew after its classes, shapes or points have changed
+  function remake(id) {
+    var layer = style[id];
+    if (!layer) return;
+    layer.rings = layer.boxes = null;
+    if (!layer.pieces) return;
+    layer.group.clearLayers();
+    layer.pieces = pieces(layer);
+    refresh();
+  }
+
   var tools = {
     data: function () { return data; }, map: function () { return map; }, layer: function (id) { return style[id]; }, decode: decode, boxOf: boxOf,
-    latlng: latlng, both: both, element: element, holding: holding, show: show, goTo: goTo
+    latlng: latlng, both: both, element: element, holding: holding, show: show, goTo: goTo, remake: remake, deselect: function () { select([]); }
   };
 
   return {
