@@ -442,8 +442,9 @@ def _notes(content: CircleContent, by_id: Mapping[str, Any], aggregated: bool) -
         notes.append(both("该区划内没有测算过的住宅。", "No residence here was computed."))
     elif aggregated:
         count = f"{len(content.residences):,}"
-        zh = f"住宅共 {count} 栋，超过 {MOST_RESIDENCES:,} 栋，只按社区显示；单栋住宅请分区出图。"
-        notes.append(both(zh, f"{count} residences: shown by community only; write one map per district to see each."))
+        zh = f"住宅共 {count} 栋，超过 {MOST_RESIDENCES:,} 栋，只按社区显示；单栋住宅与缺口请分区出图。"
+        en = f"{count} residences: shown by community only; write one map per district to see each, and the gaps."
+        notes.append(both(zh, en))
     elif "circle_gaps" not in by_id:
         notes.append(both("没有缺口：有居民的住宅均可达。", "No gaps: every residence with people reaches them."))
     missing = set(content.run["doubts"].get("kinds_without_facilities", ()))

@@ -16,7 +16,7 @@ from gridsvc.circle.gap_areas import gap_areas
 from gridsvc.circle.place_coverage import coverage_by_place, mean_counts
 from gridsvc.errors import NotFoundError
 from gridsvc.geo.projections import to_metric, to_storage, zone_of
-from gridsvc.maps.circle import CircleContent, CircleKind, write_circle_map
+from gridsvc.maps.circle import MOST_RESIDENCES, CircleContent, CircleKind, write_circle_map
 from gridsvc.maps.map_file import WrittenMap
 from gridsvc.progress import SILENT, Progress
 from gridsvc.services.circle_places import PlacesCovered, cover_run, place_rows, run_document
@@ -79,7 +79,8 @@ def circle_content(
     streets = uow.streets.list(bounds)
     rows = place_rows(cover_run(uow, code, found, "community"))
     progress.start("gaps")
-    gaps = _gaps(found)
+    # a city shows no single homes, and the ground of gaps between them would be lost on it, too
+    gaps = _gaps(found) if len(found.homes) <= MOST_RESIDENCES else _gap_frame([], np.array([], dtype=object))
     return CircleContent(
         name_zh=str(divisions.iloc[0]["name"]),
         code=code,
