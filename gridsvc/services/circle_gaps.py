@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from threading import Lock
 from typing import Any
 
+import geopandas as gpd
 import numpy as np
+import shapely
 from shapely.geometry import Polygon
 
 from gridsvc.circle.coverage import is_in_time
-from gridsvc.circle.gap_areas import REACH_M, gap_areas
+from gridsvc.circle.gap_areas import REACH_M, GapArea, gap_areas
 from gridsvc.errors import RequestInvalidError
 from gridsvc.geo.projections import to_metric, to_storage, zone_of
 from gridsvc.services.circle_places import lacking
 from gridsvc.services.circle_runs import RunHomes, read_run
 from gridsvc.store.unit_of_work import UnitOfWork
+
+# areas asked for last, by a hash of all they come from
+_KEPT = 4
+_recent: dict[str, tuple[GapArea, ...]] = {}
+_lock = Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +113,12 @@ def _community_gaps(communities: Mapping[str, Any], code: str, names: Mapping[st
 
 
 def _residence_gaps(found: RunHomes) -> list[ResidenceGap]:
-    lacks = lacking(found.times_s, found.rules)
+    lacks, codes = lacking(found.times_s, found.rules), found.rules.codes
     columns = ("residence_code", "community_code", "households", "population")
     gaps = []
     for row, values in enumerate(found.homes[list(columns)].itertuples(index=False, name=None)):
         code, community, households, population = values
-        kinds = tuple(found.rules.codes[column] for column in np.flatnonzero(lacks[row]))
+        kinds = tuple(codes[column] for column in np.flatnonzero(lacks[row]))
         if kinds:
             gaps.append(ResidenceGap(code, community, int(households), int(population), kinds))
     return sorted(gaps, key=lambda gap: (-gap.population, gap.residence_code))
@@ -173,14 +182,8 @@ def list_gap_areas(
         return found, []
     asked = np.array([code in kinds for code in rules.codes]) if kinds else rules.required
     epsg = zone_of(homes.geometry.to_numpy())
-    areas = gap_areas(
-        to_metric(homes.geometry.to_numpy(), epsg),
-        ~is_in_time(found.times_s, rules) & asked[np.newaxis, :],
-        population=homes["population"].to_numpy(),
-        households=homes["households"].to_numpy(),
-        reach_m=reach_m,
-        least_people=least_people,
-    )
+    lacks = ~is_in_time(found.times_s, rules) & asked[np.newaxis, :]
+    areas = _areas_once(homes, epsg, lacks, reach_m, least_people)
     names = uow.facilities.kinds().set_index("kind_code")["name_zh"]
     shapes = to_storage(np.array([area.area for area in areas], dtype=object), epsg)
     community = homes["community_code"].fillna("").to_numpy(object)
@@ -197,3 +200,30 @@ def list_gap_areas(
         )
         for area, shape in zip(areas, shapes, strict=True)
     ]
+
+
+def _areas_once(
+    homes: gpd.GeoDataFrame, epsg: int, lacks: np.ndarray, reach_m: float, least_people: int
+) -> tuple[GapArea, ...]:
+    """Return the areas of gaps; those asked for lately are not made again for each page of them."""
+    people, households = homes["population"].to_numpy(np.int64), homes["households"].to_numpy(np.int64)
+    asked = hashlib.sha256(f"{epsg} {reach_m} {least_people} {lacks.shape}".encode())
+    for content in (np.packbits(lacks), people, households):
+        asked.update(content.tobytes())
+    for shape in shapely.to_wkb(homes.geometry.to_numpy()):
+        asked.update(shape)
+    key = asked.hexdigest()
+    with _lock:
+        known = _recent.pop(key, None)
+    if known is None:
+        grounds = to_metric(homes.geometry.to_numpy(), epsg)
+        known = tuple(
+            gap_areas(
+                grounds, lacks, population=people, households=households, reach_m=reach_m, least_people=least_people
+            )
+        )
+    with _lock:
+        _recent[key] = known
+        while len(_recent) > _KEPT:
+            del _recent[next(iter(_recent))]
+    return known

@@ -170,8 +170,8 @@ def place_rows(covered: PlacesCovered, begin: int = 0, end: int | None = None) -
 
 def residence_rows(found: RunHomes) -> list[dict[str, Any]]:
     """Return one document for each residence: where its walks begin, seconds and numbers of facilities by kind, what it lacks."""
-    rules, homes = found.rules, found.homes
-    lacks = lacking(found.times_s, rules)
+    homes, codes = found.homes, found.rules.codes
+    lacks = lacking(found.times_s, found.rules)
     columns = ("residence_code", "community_code", "origin", "households", "population")
     rows = []
     for row, values in enumerate(homes[list(columns)].itertuples(index=False, name=None)):
@@ -184,12 +184,10 @@ def residence_rows(found: RunHomes) -> list[dict[str, Any]]:
                 "origin": origin,
                 "households": int(households),
                 "population": int(population),
-                "lacking": [rules.codes[column] for column in np.flatnonzero(lacks[row])],
-                "walk_s": {
-                    rules.codes[column]: float(times_s[column]) for column in np.flatnonzero(np.isfinite(times_s))
-                },
+                "lacking": [codes[column] for column in np.flatnonzero(lacks[row])],
+                "walk_s": {codes[column]: float(times_s[column]) for column in np.flatnonzero(np.isfinite(times_s))},
                 "counts": {
-                    rules.codes[column]: found.counts[row, column].tolist()
+                    codes[column]: found.counts[row, column].tolist()
                     for column in np.flatnonzero(found.counts[row].any(axis=1))
                 },
             }

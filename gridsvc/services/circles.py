@@ -423,13 +423,14 @@ def _times_frame(homes: gpd.GeoDataFrame, walked: _Walked, rules: CircleStandard
     """Return one row per residence with the seconds to each kind reached and how many are within reach, as it is stored."""
     reached = np.isfinite(walked.times_s)
     tenths = stored_seconds(walked.times_s, rules.limits_s)
+    codes = rules.codes
     walks = [
-        {rules.codes[column]: float(row[column]) for column in np.flatnonzero(known)}
-        for row, known in zip(tenths, reached, strict=True)
+        {code: seconds for code, seconds, known in zip(codes, row, is_known, strict=True) if known}
+        for row, is_known in zip(tenths.tolist(), reached.tolist(), strict=True)
     ]
     counts = [
-        {rules.codes[column]: row[column].tolist() for column in np.flatnonzero(row.any(axis=1))}
-        for row in walked.counts
+        {code: numbers for code, numbers, known in zip(codes, row, is_known, strict=True) if known}
+        for row, is_known in zip(walked.counts.tolist(), walked.counts.any(axis=2).tolist(), strict=True)
     ]
     return pd.DataFrame(
         {

@@ -172,3 +172,17 @@ def test_help_has_an_example(gridsvc, command):
 
     assert status == 0
     assert f"gridsvc {' '.join(command)}" in printed.split("Example:")[1]
+
+
+def test_the_map_of_the_latest_run_is_a_file(gridsvc, tmp_path):
+    gridsvc("circle", "coverage", DISTRICT, *STANDARD, *AT)
+    out = tmp_path / "circle.html"
+
+    status, printed, _ = gridsvc("map", "circle", "--division", DISTRICT, *STANDARD, "--out", str(out), "--json")
+
+    assert (status, json.loads(printed)["features"]["circle_residences"]) == (0, 16)
+    assert "生活圈覆盖图" in out.read_text(encoding="utf-8")
+    status, _, told = gridsvc("map", "circle", "--division", DISTRICT, "--profile", "frail", "--out", str(out))
+    assert (status, "at 0.7 m/s" in told) == (1, True)
+    both = ("--profile", "frail", "--speed", "1")
+    assert gridsvc("map", "circle", "--division", DISTRICT, *both, "--out", str(out))[0] == 2
