@@ -424,13 +424,14 @@ def _times_frame(homes: gpd.GeoDataFrame, walked: _Walked, rules: CircleStandard
     reached = np.isfinite(walked.times_s)
     tenths = stored_seconds(walked.times_s, rules.limits_s)
     codes = rules.codes
+    counted = np.any(walked.counts > 0, axis=2)
     walks = [
         {code: seconds for code, seconds, known in zip(codes, row, is_known, strict=True) if known}
         for row, is_known in zip(tenths.tolist(), reached.tolist(), strict=True)
     ]
     counts = [
         {code: numbers for code, numbers, known in zip(codes, row, is_known, strict=True) if known}
-        for row, is_known in zip(walked.counts.tolist(), walked.counts.any(axis=2).tolist(), strict=True)
+        for row, is_known in zip(walked.counts.tolist(), counted.tolist(), strict=True)
     ]
     return pd.DataFrame(
         {
