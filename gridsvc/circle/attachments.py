@@ -9,7 +9,7 @@ import shapely
 from numpy.typing import ArrayLike, NDArray
 
 from gridsvc.circle.edge_grid import nearest_edges, piece_offsets
-from gridsvc.circle.walk_network import NO_GATE, Floats, Ints, Lines, WalkNetwork, edge_seconds
+from gridsvc.circle.walk_network import NO_GATE, Floats, Ints, Lines, Numbers, WalkNetwork, edge_seconds
 from gridsvc.errors import CoordinateError, GeometryError
 
 MAX_ACCESS_M = 300.0  # our choice: a door further than this from every street has no known way to it
@@ -90,6 +90,8 @@ def attach_areas(
     entrances: ArrayLike | None = None,
     entrance_of: ArrayLike | None = None,
     max_access_m: float = MAX_ACCESS_M,
+    compound: ArrayLike | None = None,
+    entrance_compound: ArrayLike | None = None,
 ) -> tuple[Attachments, Ints]:
     """Return where areas (a park, a school ground) join the network, and the number of the area of each attachment.
 
@@ -102,6 +104,9 @@ def attach_areas(
         Polygons or MultiPolygons, in the CRS of the network.
     entrances, entrance_of
         Points of all entrances, shape (n, 2), and the number of the area of each.
+    compound, entrance_compound
+        Numbers of the walled compounds that areas and entrances lie in, -1 for none: they take only edges of the same number. None
+        lets them take any edge.
 
     Returns
     -------
@@ -123,17 +128,46 @@ def attach_areas(
     if len(places) != len(owner) or ((owner < 0) | (owner >= len(areas))).any():
         raise GeometryError("Not every entrance belongs to an area.", hint="Give the number of its area for each.")
     closed = np.setdiff1d(np.arange(len(areas)), owner)
-    found, of = _outline_places(network, shapely.boundary(areas[closed]), max_access_m)
+    borders = shapely.boundary(areas[closed])
+    if compound is None:
+        found, of = _outline_places(network, borders, max_access_m)
+        within = None
+    else:
+        inside = np.asarray(compound, dtype=np.int32)
+        found, of = _outline_places_by_compound(network, borders, inside[closed], max_access_m)
+        doors = np.full(len(places), -1) if entrance_compound is None else np.asarray(entrance_compound)
+        within = np.concatenate((doors, inside[closed[of]])).astype(np.int32)
     xy, area = np.concatenate((places, found)), np.concatenate((owner, closed[of]))
     order = np.lexsort((xy[:, 1], xy[:, 0], area))
-    return attach_points(network, xy[order], max_access_m=max_access_m), area[order]
+    attached = attach_points(
+        network, xy[order], max_access_m=max_access_m, compound=None if within is None else within[order]
+    )
+    return attached, area[order]
 
 
-def _outline_places(network: WalkNetwork, borders: Lines, max_access_m: float) -> tuple[Floats, Ints]:
+def _outline_places_by_compound(
+    network: WalkNetwork, borders: Lines, compound: Numbers, max_access_m: float
+) -> tuple[Floats, Ints]:
+    """Return the points of `_outline_places`, each border meeting only the edges of the compound it lies in."""
+    places, owners = [np.empty((0, 2))], [np.empty(0, dtype=np.int64)]
+    for number in np.unique(compound):
+        here = np.flatnonzero(compound == number)
+        found, of = _outline_places(network, borders[here], max_access_m, network.edge_compound == number)
+        places.append(found)
+        owners.append(here[of])
+    return np.concatenate(places), np.concatenate(owners)
+
+
+def _outline_places(
+    network: WalkNetwork, borders: Lines, max_access_m: float, allowed: NDArray[np.bool_] | None = None
+) -> tuple[Floats, Ints]:
     """Return the points of borders that streets cross; where none does, the one nearest to a street, or any; and whose they are."""
-    streets = np.flatnonzero(network.edge_gate == NO_GATE)
+    is_street = network.edge_gate == NO_GATE
+    if allowed is not None:
+        is_street = is_street & allowed
+    streets = np.flatnonzero(is_street)
     border, edge = network.tree.query(borders, predicate="intersects")
-    street = network.edge_gate[edge] == NO_GATE
+    street = is_street[edge]
     border, edge = border[street], edge[street]
     crossing, pair = shapely.get_coordinates(
         shapely.intersection(borders[border], network.edge_lines[edge]), return_index=True

@@ -111,10 +111,10 @@ def reach_from(links: Links, doors: Doors, number: int, limit: int, space: Space
 
 
 @njit(cache=True, nogil=True)
-def reach_from_all(links: Links, doors: Doors, limit: int, space: Space) -> int:
-    """Find the ticks from the nearest of some doors to every node within the limit, as :func:`reach_from` does from one."""
+def reach_from_some(links: Links, doors: Doors, begin: int, stop: int, limit: int, space: Space) -> int:
+    """Find the ticks from the nearest of doors ``begin`` to ``stop`` to every node within the limit, as :func:`reach_from` from one."""
     shift, count = _bucket_shift(limit), 0
-    for i in range(len(doors.edge)):
+    for i in range(begin, stop):
         count = _start(space, doors.a[i], doors.to_a[i], limit, shift, count)
         count = _start(space, doors.b[i], doors.to_b[i], limit, shift, count)
     return _reach_on(links, limit, shift, space, count)
@@ -167,20 +167,25 @@ def _count_on_edge(
     edge: int,
     from_a: int,
     from_b: int,
-    facilities: Doors,
-    number: int,
+    entrances: Doors,
+    begin: int,
+    stop: int,
     doors: Doors,
     by_edge: Ints,
     first_of_edge: Ints,
     limits: Ints,
     out: Numbers,
 ) -> None:
-    """Count a facility for the doors of one edge, whose ends it reaches in so many ticks."""
+    """Count a facility, of entrances ``begin`` to ``stop``, for the doors of one edge, whose ends it reaches in so many ticks."""
+    first = begin
+    while first < stop and entrances.edge[first] != edge:
+        first += 1
     for k in range(first_of_edge[edge], first_of_edge[edge + 1]):
         i = by_edge[k]
         ticks = min(from_a + doors.to_a[i], from_b + doors.to_b[i])
-        if edge == facilities.edge[number]:
-            ticks = min(ticks, direct_ticks(facilities, number, doors, i))
+        for f in range(first, stop):
+            if entrances.edge[f] == edge:
+                ticks = min(ticks, direct_ticks(entrances, f, doors, i))
         for j in range(len(limits)):
             if ticks <= limits[j]:
                 out[i, j] += 1
@@ -194,23 +199,24 @@ def count_kinds(
     doors: Doors,
     by_edge: Ints,
     first_of_edge: Ints,
-    facilities: Doors,
+    entrances: Doors,
+    first_entrance: Ints,
     kind: Ints,
     some: Ints,
     limits: Ints,
     out: Numbers,
 ) -> None:
-    """Count for each door some of the facilities within each limit, into ``out[door, kind, limit]``.
+    """Count for each door some of the facilities within each limit, by their nearest entrance, into ``out[door, kind, limit]``.
 
-    ``by_edge`` are the doors by edge, of which ``first_of_edge`` says where each begins. Facilities of one place should
-    follow each other in ``some``: their searches then find the streets in the cache.
+    ``by_edge`` are the doors by edge, of which ``first_of_edge`` says where each begins; ``first_entrance`` says it of the entrances of
+    each facility. Facilities of one place should follow each other in ``some``: their searches then find the streets in the cache.
     """
     limit = limits.max()
     space = search_space(len(links.first) - 1)
     reach = space.reach
     for number in some:
-        own, counts = facilities.edge[number], out[:, kind[number]]
-        touched = reach_from(links, facilities, number, limit, space)
+        begin, stop, counts = first_entrance[number], first_entrance[number + 1], out[:, kind[number]]
+        touched = reach_from_some(links, entrances, begin, stop, limit, space)
         for t in range(touched):
             x = space.touched[t]
             for j in range(links.first[x], links.first[x + 1]):
@@ -219,9 +225,13 @@ def count_kinds(
                 if first_of_edge[edge] == first_of_edge[edge + 1] or (y < x and reach[y] != OUT):
                     continue
                 from_a, from_b = reach[edge_a[edge]], reach[edge_b[edge]]
-                _count_on_edge(edge, from_a, from_b, facilities, number, doors, by_edge, first_of_edge, limits, counts)
-        if reach[edge_a[own]] == OUT and reach[edge_b[own]] == OUT:
-            _count_on_edge(own, OUT, OUT, facilities, number, doors, by_edge, first_of_edge, limits, counts)
+                _count_on_edge(
+                    edge, from_a, from_b, entrances, begin, stop, doors, by_edge, first_of_edge, limits, counts
+                )
+        for f in range(begin, stop):
+            own = entrances.edge[f]
+            if reach[edge_a[own]] == OUT and reach[edge_b[own]] == OUT and own not in entrances.edge[begin:f]:
+                _count_on_edge(own, OUT, OUT, entrances, begin, stop, doors, by_edge, first_of_edge, limits, counts)
         clear_reach(space, touched)
 
 

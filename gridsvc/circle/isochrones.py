@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 from shapely.geometry import MultiPolygon
 
 from gridsvc.circle.attachments import Attachments, attach_points
-from gridsvc.circle.bounded_search import Space, clear_reach, reach_from_all, search_space
+from gridsvc.circle.bounded_search import Space, clear_reach, reach_from_some, search_space
 from gridsvc.circle.doors import Doors
 from gridsvc.circle.hierarchy import OUT
 from gridsvc.circle.sweeps import CORES, on_all_cores
@@ -162,7 +162,7 @@ class IsochroneWalk:
             space = self._spaces.get_nowait()
         except Empty:
             space = search_space(graph.nodes)
-        count = reach_from_all(graph.links, doors, limit, space)
+        count = reach_from_some(graph.links, doors, 0, len(doors.edge), limit, space)
         box = _reached_box(self.node_xy, self._joints(origins), space, count, limit, walk.speed_m_s / graph.ticks_per_s)
         low = np.floor(box[:2] / cell_m).astype(np.int64) - 1
         high = np.ceil(box[2:] / cell_m).astype(np.int64) + 1

@@ -229,6 +229,8 @@ def facility_counts(
     kind_index: ArrayLike,
     kinds: int,
     limits_s: Sequence[float] = (300.0, 600.0, 900.0),
+    *,
+    facility_of: ArrayLike | None = None,
 ) -> Numbers:
     """Return how many facilities of each kind each origin walks to within each limit.
 
@@ -238,6 +240,9 @@ def facility_counts(
         As in :func:`nearest_facilities`.
     limits_s
         Each up to the walk's limit. Unit: s; a walk of exactly this time is within.
+    facility_of
+        Number of the facility that each of ``facilities`` is an entrance of, any whole numbers: a facility counts once, by its nearest
+        entrance, and is of the kind of its first. Default: each is a facility of its own.
 
     Returns
     -------
@@ -247,13 +252,19 @@ def facility_counts(
     Raises
     ------
     RequestInvalidError
-        When a limit is beyond the walk's, or kinds are wrong.
+        When a limit is beyond the walk's, or kinds are wrong, or ``facility_of`` does not say one number for each.
 
     Notes
     -----
     One bounded search per facility; cost grows with facilities times origins in reach of each.
     """
     kind = checked_kinds(kind_index, len(facilities), kinds)
+    owner = np.arange(len(facilities)) if facility_of is None else np.asarray(facility_of, dtype=np.int64).reshape(-1)
+    if len(owner) != len(facilities):
+        raise RequestInvalidError(
+            f"{len(facilities)} entrances came with {len(owner)} facilities.",
+            hint="Name one facility for each entrance.",
+        )
     if not len(limits_s) or not all(0 <= limit <= walk.limit_s for limit in limits_s):
         raise RequestInvalidError(
             f"Limits {list(limits_s)} are not all within 0 to {walk.limit_s:g} s.",
@@ -264,13 +275,18 @@ def facility_counts(
     limits = np.array([graph.whole_ticks(limit) for limit in limits_s], dtype=np.int64)
     by_edge, first_of_edge = grouped(doors.edge, len(graph.edge_a))
     counts = np.zeros((len(origins), kinds, len(limits)), dtype=np.int32)
-    by_place = np.flatnonzero(facilities.is_attached)
-    by_place = by_place[np.argsort(targets.a[by_place], kind="stable")]
+    joined = np.flatnonzero(facilities.is_attached)
+    joined = joined[np.argsort(owner[joined], kind="stable")]
+    begins = np.flatnonzero(np.diff(owner[joined], prepend=owner[joined[:1]] - 1))
+    first_entrance = np.append(begins, len(joined))
+    entrances, kind = Doors(*(values[joined] for values in targets)), kind[joined[begins]]
+    by_place = np.argsort(entrances.a[begins], kind="stable")
 
     def work(some: Ints) -> None:
         count_kinds(
-            graph.links, graph.edge_a, graph.edge_b, doors, by_edge, first_of_edge, targets, kind, some, limits, counts
-        )
+            graph.links, graph.edge_a, graph.edge_b, doors, by_edge, first_of_edge, entrances, first_entrance, kind,
+            some, limits, counts,
+        )  # fmt: skip
 
     # a kind is counted by one thread only: no two write to the same place
     on_all_cores(work, [by_place[kind[by_place] % _COUNT_PARTS == part] for part in range(_COUNT_PARTS)])

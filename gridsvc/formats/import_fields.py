@@ -93,6 +93,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field("kind_code", "text", ("kind", "设施类别", "类别编码", "类别", "类型编码"), required=True),
         Field("name", "text", (*_NAME, "设施名称")),
         Field("address", "text", ("地址", "详细地址")),
+        Field("entrances", "text", ("entr_location", "入口坐标", "出入口坐标")),
     ),
     "addresses": (
         Field("address_code", "text", ("code", "编码", "地址编码", "标准地址编码", "门牌编码")),

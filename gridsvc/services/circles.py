@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from functools import cache, lru_cache
 from pathlib import Path
@@ -23,7 +23,7 @@ import pandas as pd
 import shapely
 from shapely.geometry import MultiPolygon
 
-from gridsvc.circle.attachments import Attachments, attach_points
+from gridsvc.circle.attachments import Attachments, attach_areas, attach_points
 from gridsvc.circle.coverage import (
     CircleCoverage,
     CircleStandard,
@@ -44,7 +44,7 @@ from gridsvc.circle.travel_times import (
 from gridsvc.circle.walk_network import WalkNetwork, build_walk_network
 from gridsvc.errors import NotFoundError, OutsideCoverageError, RequestInvalidError
 from gridsvc.geo.datums import check_lonlat, convert, parse_datum
-from gridsvc.geo.projections import to_storage
+from gridsvc.geo.projections import to_metric, to_storage
 from gridsvc.progress import SILENT, Progress
 from gridsvc.resources import content_dir
 from gridsvc.services.compiled_network import CompiledNetwork, load_network, save_network
@@ -98,6 +98,7 @@ class Doubts:
     facilities_unattached: int
     facilities_of_unknown_date: int
     unattached_people_share: float | None
+    areas_without_entrance: int
     kinds_without_facilities: tuple[str, ...]
     unverified_kinds: tuple[str, ...]
 
@@ -267,7 +268,9 @@ class _Walked:
     counts: np.ndarray
     count_minutes: tuple[int, ...]
     origins: Attachments
+    # several for a facility with several entrances
     targets: Attachments
+    target_of: np.ndarray
     origin: np.ndarray
     facilities_of_kind: np.ndarray
 
@@ -283,29 +286,55 @@ def _walk(
 ) -> _Walked:
     progress.start("attach residences and facilities")
     origins, origin = attach_homes(compiled, homes)
-    places = metric_xy(facilities["geometry"].to_numpy(), compiled.epsg)
-    targets = attach_points(compiled.network, places, compound=compiled.compounds_of(places))
+    targets, target_of = _attach_facilities(compiled, facilities)
     number = {name: i for i, name in enumerate(rules.codes)}
     kind = np.array([number[name] for name in facilities["kind_code"]], dtype=np.int64)
     walk = CompiledWalk(compiled.network, speed_m_s, limit_s)
-    times_s = nearest_facilities(walk, origins, targets, kind, len(number), progress=progress).times_s
+    times_s = nearest_facilities(walk, origins, targets, kind[target_of], len(number), progress=progress).times_s
     count_minutes = tuple(minutes for minutes in MINUTES if 60.0 * minutes <= limit_s)
     progress.start("facilities within reach")
-    counts = _counts(walk, origins, targets, kind, len(number), count_minutes)
-    return _Walked(times_s, counts, count_minutes, origins, targets, origin, np.bincount(kind, minlength=len(number)))
+    counts = _counts(walk, origins, targets, target_of, kind, len(number), count_minutes)
+    of_kind = np.bincount(kind, minlength=len(number))
+    return _Walked(times_s, counts, count_minutes, origins, targets, target_of, origin, of_kind)
 
 
 def _counts(
     walk: CompiledWalk,
     origins: Attachments,
     targets: Attachments,
+    target_of: np.ndarray,
     kind: np.ndarray,
     kinds: int,
     count_minutes: Sequence[int],
 ) -> np.ndarray:
     if not count_minutes:
         return np.zeros((len(origins), kinds, 0), dtype=np.int32)
-    return facility_counts(walk, origins, targets, kind, kinds, [60.0 * minutes for minutes in count_minutes])
+    limits_s = [60.0 * minutes for minutes in count_minutes]
+    return facility_counts(walk, origins, targets, kind[target_of], kinds, limits_s, facility_of=target_of)
+
+
+def _attach_facilities(compiled: CompiledNetwork, facilities: gpd.GeoDataFrame) -> tuple[Attachments, np.ndarray]:
+    """Attach facilities by their entrances, those without by the outline of their area, the others by their point; return whose each is."""
+    area, entrances = facilities["area"].to_numpy(), facilities["entrances"].to_numpy()
+    is_area, has_entrances = ~shapely.is_missing(area), ~shapely.is_missing(entrances)
+    points = facilities["geometry"].to_numpy()
+    doors, door_of = shapely.get_parts(entrances[has_entrances], return_index=True)
+    plain = np.flatnonzero(~is_area & ~has_entrances)
+    xy = metric_xy(np.concatenate((points[plain], doors)), compiled.epsg)
+    owner = np.concatenate((plain, np.flatnonzero(has_entrances)[door_of]))
+    by_point = attach_points(compiled.network, xy, compound=compiled.compounds_of(xy))
+    outlined = np.flatnonzero(is_area & ~has_entrances)
+    if not len(outlined):
+        return by_point, owner
+    inside = compiled.compounds_of(metric_xy(points[outlined], compiled.epsg))
+    by_outline, of = attach_areas(compiled.network, to_metric(area[outlined], compiled.epsg), compound=inside)
+    return _joined(by_point, by_outline), np.concatenate((owner, outlined[of]))
+
+
+def _joined(first: Attachments, second: Attachments) -> Attachments:
+    return Attachments(
+        *(np.concatenate((getattr(first, each.name), getattr(second, each.name))) for each in fields(Attachments))
+    )
 
 
 def _store_run(
@@ -351,7 +380,7 @@ def list_homes(uow: UnitOfWork, code: str) -> gpd.GeoDataFrame:
 def _facilities(
     uow: UnitOfWork, rules: CircleStandard, at: datetime, boundary: Any, epsg: int, margin_m: float
 ) -> gpd.GeoDataFrame:
-    found = uow.facilities.list(bbox=box_around(boundary, epsg, margin_m), at=at)
+    found = uow.facilities.list(bbox=box_around(boundary, epsg, margin_m), at=at, with_areas=True)
     return found[found["kind_code"].isin(rules.codes)]
 
 
@@ -371,6 +400,8 @@ def _doubts(
 ) -> Doubts:
     on = walked.origins.is_attached
     people = homes["population"].to_numpy(dtype=float)
+    reached = np.unique(walked.target_of[walked.targets.is_attached])
+    outlined = facilities["area"].notna() & facilities["entrances"].isna()
     return Doubts(
         residences_without_entrance=int((walked.origin == "centroid").sum()),
         residences_from_gate=int((walked.origin == "gate").sum()),
@@ -378,9 +409,10 @@ def _doubts(
         residences_detached=int((network.node_component[network.edge_u[walked.origins.edge[on]]] > 0).sum()),
         residences_without_community=int(homes["community_code"].isna().sum()),
         residences_without_population=int((homes["population"] == 0).sum()),
-        facilities_unattached=int((~walked.targets.is_attached).sum()),
+        facilities_unattached=len(facilities) - len(reached),
         facilities_of_unknown_date=int((facilities["valid_from"] <= LONG_AGO).sum()) if len(facilities) else 0,
         unattached_people_share=float(people[~on].sum() / people.sum()) if people.sum() > 0 else None,
+        areas_without_entrance=int(outlined.sum()),
         kinds_without_facilities=tuple(np.array(rules.codes)[walked.facilities_of_kind == 0].tolist()),
         unverified_kinds=tuple(kind.code for kind in rules.kinds if not kind.is_verified),
     )

@@ -286,12 +286,13 @@ _TYPES = {
     "line": (shapely.GeometryType.LINESTRING, shapely.GeometryType.MULTILINESTRING),
     "polygon": (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON),
 }
+_TYPES["point or polygon"] = _TYPES["point"] + _TYPES["polygon"]
 
 
 def require_geometry(
     batch: Batch, shape: str, codes: np.ndarray, *, required: bool = True, repair: bool = False
 ) -> None:
-    """Refuse rows whose geometry is missing, empty, of another type than ``shape`` (point, line, polygon) or invalid.
+    """Refuse rows whose geometry is missing, empty, of another type than ``shape`` (a key of `_TYPES`) or invalid.
 
     With ``repair`` invalid polygons are made valid and listed in ``batch.repairs`` instead.
     """
@@ -305,10 +306,10 @@ def require_geometry(
     names = np.array([getattr(geometry, "geom_type", "") for geometry in batch.geometry], dtype=object)
     batch.refuse(given & ~empty & ~np.isin(types, _TYPES[shape]), "geometry", f"is not a {shape}", names)
     invalid = given & batch.good & ~shapely.is_valid(batch.geometry)
-    if repair and shape == "polygon":
+    if repair and "polygon" in shape:
         _repair_polygons(batch, invalid, codes)
     else:
-        hint = "; --repair mends it" if shape == "polygon" else ""
+        hint = "; --repair mends it" if "polygon" in shape else ""
         reasons = _reasons(batch.geometry, invalid)
         batch.refuse(invalid, "geometry", [f"is not valid: {reason}{hint}" for reason in reasons], codes)
 

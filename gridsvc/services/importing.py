@@ -19,6 +19,7 @@ import pandas as pd
 import shapely
 
 from gridsvc.errors import FileUnreadableError, ImportRefusedError, RequestInvalidError, RowError
+from gridsvc.formats.amap_points import amap_columns
 from gridsvc.formats.declared_datum import DeclaredDatum, declare_datum
 from gridsvc.formats.import_fields import map_columns
 from gridsvc.formats.osm import read_osm
@@ -38,9 +39,10 @@ from gridsvc.services.imports_basemap import (
 from gridsvc.services.imports_components import check_components, store_components
 from gridsvc.services.imports_compounds import check_compounds, check_gates, store_compounds, store_gates
 from gridsvc.services.imports_divisions import check_divisions, store_divisions
+from gridsvc.services.imports_facilities import check_facilities, store_facilities
 from gridsvc.services.imports_grids import GRID_KINDS, check_grids, store_grids
 from gridsvc.services.imports_osm import check_osm, store_osm
-from gridsvc.services.imports_places import check_facilities, check_residences, store_facilities, store_residences
+from gridsvc.services.imports_places import check_residences, store_residences
 from gridsvc.services.imports_reports import check_reports, store_reports
 from gridsvc.services.imports_workers import check_workers, store_workers
 from gridsvc.store.unit_of_work import UnitOfWork
@@ -250,7 +252,8 @@ def _import_table(
     table = read_table(path, encoding=encoding, layer=layer)
     result.rows_read = len(table.frame)
     options.progress.start(f"checking {result.kind}", len(table.frame))
-    columns = map_columns(table.frame, result.kind, mapping, has_geometry=table.geometry is not None)
+    rows = amap_columns(table.frame, mapping) if result.kind == "facilities" else table.frame
+    columns = map_columns(rows, result.kind, mapping, has_geometry=table.geometry is not None)
     batch = make_batch(columns, result.kind, options.source or path.name, table.geometry)
     original = batch.geometry.copy()
     declared: list[DeclaredDatum] = []

@@ -1,4 +1,4 @@
-"""Residences (buildings with households) and service facilities from a file."""
+"""Residences (buildings with households) from a file."""
 
 from __future__ import annotations
 
@@ -45,30 +45,9 @@ def check_residences(batch: Batch, uow: UnitOfWork, options: ImportOptions) -> p
     return frame
 
 
-def check_facilities(batch: Batch, uow: UnitOfWork, options: ImportOptions) -> pd.DataFrame:
-    """Return the rows as columns of the table ``facilities``."""
-    codes = batch.text("facility_code")
-    refuse_duplicates(batch, "facility_code", codes)
-    require_geometry(batch, "point", codes)
-    kinds = batch.text("kind_code")
-    known = set(uow.facilities.kinds()["kind_code"])
-    refuse_unknown(batch, "kind_code", kinds, known, "a facility kind known here; see data/catalogue/facilities.csv")
-    refuse_outside_divisions(batch, uow, options)
-    frame = pd.DataFrame(
-        {"facility_code": codes, "kind_code": kinds, "name": batch.text("name"), "address": batch.text("address")}
-    )
-    frame["geometry"] = batch.geometry
-    return frame
-
-
 def store_residences(uow: UnitOfWork, frame: pd.DataFrame, options: ImportOptions) -> tuple[int, int]:
     """Put checked residences; return (stored, unchanged)."""
     return uow.residences.put_frame(frame, at=options.at)
-
-
-def store_facilities(uow: UnitOfWork, frame: pd.DataFrame, options: ImportOptions) -> tuple[int, int]:
-    """Put checked facilities, who are as given from ``options.at``; return (stored, unchanged)."""
-    return uow.facilities.put_frame(frame, options.at)
 
 
 def single_polygons(batch: Batch, codes: np.ndarray, reason: str) -> None:

@@ -28,6 +28,7 @@ from gridsvc.store.divisions import DivisionRepository
 from gridsvc.store.duty import DutyRepository
 from gridsvc.store.events import EventRepository
 from gridsvc.store.facilities import FacilityRepository
+from gridsvc.store.facility_corrections import FacilityCorrectionRepository
 from gridsvc.store.gazetteer import GazetteerRepository
 from gridsvc.store.grids import GridRepository
 from gridsvc.store.imports import ImportRepository
@@ -255,6 +256,11 @@ class UnitOfWork:
     def gazetteer(self) -> GazetteerRepository:
         """Addresses, and the gazetteer derived from them and others."""
         return GazetteerRepository(self.connection, self.scope)
+
+    @cached_property
+    def facility_corrections(self) -> FacilityCorrectionRepository:
+        """What somebody found wrong with facilities."""
+        return FacilityCorrectionRepository(self.connection, self.scope)
 
     @cached_property
     def streets(self) -> StreetRepository:

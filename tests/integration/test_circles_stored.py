@@ -247,3 +247,47 @@ def test_town_without_homes_is_refused(uow):
 
     with pytest.raises(NotFoundError, match="no residences"):
         run_circle(uow, DISTRICT, at=START)
+
+
+def farthest_walk(uow, facilities):
+    """Return the run of a town with these facilities, and the seconds to the nearest of kind J01 by residence."""
+    put_town(uow, facilities)
+    result = run_circle(uow, DISTRICT, at=START, standard=STANDARD)
+    times = uow.circle_runs.times(result.circle_run_id).set_index("residence_code")["walk_s"]
+    return result, {code: walk["J01"] for code, walk in times.items() if "J01" in walk}
+
+
+def test_a_facility_is_reached_by_the_nearest_of_its_entrances(uow, open_uow):
+    gates = [SOUTH_WEST, (WEST + 1.5 * SIDE, SOUTH + 1.5 * SIDE)]
+    one = shops(["J01"], [MIDDLE]).assign(entrances=[shapely.MultiPoint(gates)])
+    each = shops(["J01"], gates)
+
+    result, by_entrance = farthest_walk(uow, one)
+    with open_uow() as other:
+        several, by_point = farthest_walk(other, each)
+
+    assert (result.facilities, several.facilities) == (1, 2)
+    assert by_entrance == by_point != {}
+
+
+def test_an_area_without_entrances_is_reached_from_its_outline_and_the_doubt_is_told(uow, open_uow):
+    ground = shapely.box(WEST + 0.004, SOUTH + 0.004, WEST + 0.014, SOUTH + 0.014)
+    park = shops(["J01"], [MIDDLE]).assign(area=[ground])
+
+    result, from_outline = farthest_walk(uow, park)
+    with open_uow() as other:
+        _, from_middle = farthest_walk(other, shops(["J01"], [MIDDLE]).assign(area=[None]))
+
+    assert (result.facilities, result.doubts.areas_without_entrance, result.doubts.facilities_unattached) == (1, 1, 0)
+    assert len(from_outline) >= len(from_middle)
+    outside = [code for code, s in from_middle.items() if s > 600]
+    assert outside and all(from_outline[code] < from_middle[code] - 60 for code in outside)
+
+
+def test_an_area_far_from_every_street_is_counted_once(uow):
+    put_town(uow, shops(["J01"], [MIDDLE]))
+    island = shapely.box(WEST - 0.006, SOUTH, WEST - 0.005, SOUTH + 0.001)
+    lost = shops(["J02"], [(WEST - 0.0055, SOUTH + 0.0005)]).assign(area=[island], facility_code="X1")
+    uow.facilities.put_frame(lost, START)
+
+    assert run_circle(uow, DISTRICT, at=START, standard=STANDARD).doubts.facilities_unattached == 1

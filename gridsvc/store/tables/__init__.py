@@ -30,7 +30,7 @@ from gridsvc.store.tables.division_runs import division_run_parts, division_runs
 from gridsvc.store.tables.divisions import divisions
 from gridsvc.store.tables.duty_version import duty_version
 from gridsvc.store.tables.events import event_counter, events, events_unnumbered
-from gridsvc.store.tables.facilities import facilities, facility_kinds
+from gridsvc.store.tables.facilities import facilities, facility_corrections, facility_kinds
 from gridsvc.store.tables.gazetteer import (
     addresses,
     gazetteer_builds,
@@ -71,6 +71,7 @@ __all__ = [
     "events",
     "events_unnumbered",
     "facilities",
+    "facility_corrections",
     "facility_kinds",
     "gates",
     "gazetteer_builds",

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import shapely
@@ -139,6 +141,22 @@ def test_an_area_that_streets_cross_is_entered_by_each_of_them():
 
     assert area.tolist() == [0, 0, 0, 0]
     assert attached.access_m.tolist() == [0.0] * 4
+
+
+def test_an_area_in_a_compound_joins_only_the_streets_inside():
+    network = net_network(1, 1)
+    inside = replace(network, edge_compound=np.array([0, -1, -1, -1], dtype=np.int32))
+    pond, school = shapely.box(45, 45, 55, 55), shapely.box(20, 20, 80, 80)
+
+    free, _ = attach_areas(inside, [pond, school])
+    walled, area = attach_areas(
+        inside, [pond, school], entrances=[(80, 50)], entrance_of=[1], compound=[0, 0], entrance_compound=[0]
+    )
+
+    assert area.tolist() == [0, 1]
+    assert walled.edge.tolist() == [0, 0]
+    assert walled.access_m[0] == pytest.approx(45.0)
+    assert free.access_m[1] == pytest.approx(20.0) and walled.access_m[1] > 20.0
 
 
 def test_an_area_out_of_reach_stays_unattached():
