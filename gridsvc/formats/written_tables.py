@@ -1,6 +1,7 @@
 """Tables of points written as files that `gridsvc.formats.vector_files` reads back without loss; the same rows give the same bytes.
 
-Longitude and latitude are CGCS2000 (EPSG:4490) at the storage precision. CSV and XLSX carry them as ``lon`` and ``lat``.
+Longitude and latitude are CGCS2000 (EPSG:4490) at the storage precision, or in another datum that is declared. CSV and XLSX carry them as
+``lon`` and ``lat``.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import geopandas
 import numpy as np
@@ -43,7 +46,7 @@ def check_suffix(path: Path) -> str:
     return suffix
 
 
-def write_points(frame: pd.DataFrame, points: np.ndarray, path: Path, *, layer: str) -> None:
+def write_points(frame: pd.DataFrame, points: np.ndarray, path: Path, *, layer: str, datum: str = "cgcs2000") -> None:
     """Write rows with a point each to ``path``, whose suffix says the format; the file appears whole or not at all.
 
     Parameters
@@ -51,18 +54,28 @@ def write_points(frame: pd.DataFrame, points: np.ndarray, path: Path, *, layer: 
     frame
         Columns of texts (missing ones are written empty) and numbers.
     points
-        Shapely points, EPSG:4490. Shape: (n,).
+        Shapely points, EPSG:4490 or in ``datum``. Shape: (n,).
     layer
         Name of the layer or sheet.
+    datum
+        What the points are in, where that is not CGCS2000. GeoJSON then says so in a member ``datum``; a GeoPackage cannot.
 
     Raises
     ------
     RequestInvalidError
-        When the suffix is unknown, or a sheet cannot hold so many rows.
+        When the suffix is unknown, a sheet cannot hold so many rows, or the format cannot say the datum.
     FileUnreadableError
         When the file cannot be written there.
     """
-    write = _WRITERS[check_suffix(path)]
+    suffix = check_suffix(path)
+    write = _WRITERS[suffix]
+    if datum != "cgcs2000":
+        if suffix == ".gpkg":
+            raise RequestInvalidError(
+                f"A GeoPackage has no name for the datum {datum}.", hint="Write .csv, .geojson or .xlsx.", field="out"
+            )
+        if suffix == ".geojson":
+            write = partial(_write_geojson, about={"datum": datum})
     try:
         with tempfile.TemporaryDirectory(prefix=".gridsvc-", dir=path.parent) as folder:
             made = Path(folder) / path.name
@@ -88,11 +101,14 @@ def _write_csv(frame: pd.DataFrame, points: np.ndarray, path: Path, layer: str) 
     _with_lonlat(frame, points).to_csv(path, index=False, encoding="utf-8-sig", lineterminator="\n")
 
 
-def _write_geojson(frame: pd.DataFrame, points: np.ndarray, path: Path, layer: str) -> None:
+def _write_geojson(
+    frame: pd.DataFrame, points: np.ndarray, path: Path, layer: str, *, about: dict[str, Any] | None = None
+) -> None:
     lon, lat = _lonlat(points)
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(f'{{"type":"FeatureCollection","name":{json.dumps(layer)},"crs":{json.dumps(_CRS)},"features":[\n')
+        head = {"type": "FeatureCollection", "name": layer, **(about or {"crs": _CRS})}
+        file.write(json.dumps(head, separators=(",", ":"))[:-1] + ',"features":[\n')
         for i, (row, x, y) in enumerate(zip(rows, lon.tolist(), lat.tolist(), strict=True)):
             shape = {"type": "Point", "coordinates": [x, y]}
             one = {"type": "Feature", "properties": row, "geometry": shape}

@@ -281,7 +281,7 @@ def _to_storage(batch: Batch, where: NDArray[np.int64], datum: DeclaredDatum) ->
     return placed
 
 
-_TYPES = {
+_TYPES: dict[str, tuple[shapely.GeometryType, ...]] = {
     "point": (shapely.GeometryType.POINT, shapely.GeometryType.MULTIPOINT),
     "line": (shapely.GeometryType.LINESTRING, shapely.GeometryType.MULTILINESTRING),
     "polygon": (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON),

@@ -83,7 +83,8 @@ def _entrances(batch: Batch, area: np.ndarray) -> np.ndarray:
         elif not is_lonlat(*zip(*places, strict=True)).all():
             reasons[i] = "has a place outside of longitude -180 to 180, latitude -90 to 90"
         else:
-            lon, lat = convert(*map(np.asarray, zip(*places, strict=True)), datum, "cgcs2000")
+            given = np.array(places)
+            lon, lat = convert(given[:, 0], given[:, 1], datum, "cgcs2000")
             points = shapely.MultiPoint(np.unique(np.round(np.column_stack((lon, lat)), 9), axis=0))
             whole = batch.geometry[i] if area[i] is None else area[i]
             apart_m = _farthest_m(points, whole)
@@ -116,5 +117,12 @@ def _keep_stored(
         if area[i] is None and _farthest_m(shapely.MultiPoint([batch.geometry[i]]), before.geometry) <= tolerance_m:
             batch.geometry[i] = before.geometry
             area[i] = before.area
-        if entrances[i] is None and batch.geometry[i] == before.geometry:
+        if entrances[i] is None:
+            entrances[i] = before.entrances if batch.geometry[i] == before.geometry else None
+        elif before.entrances is not None and _are_same(entrances[i], before.entrances, tolerance_m):
             entrances[i] = before.entrances
+
+
+def _are_same(some: shapely.MultiPoint, others: shapely.MultiPoint, tolerance_m: float) -> bool:
+    """Return whether each of two sets of points has one of the other within a tolerance."""
+    return max(_farthest_m(some, others), _farthest_m(others, some)) <= tolerance_m

@@ -81,7 +81,7 @@ class FacilityRepository(Repository):
             func.ST_Y(facilities.c.geom, type_=Float).label("lat"),
         )
         statement = (
-            select(facilities.c.facility_id, *plain_columns(facilities), *point, *shapes)
+            select(facilities.c.facility_id, *plain_columns(facilities), facilities.c.recorded_at, *point, *shapes)
             .where(facilities.c.facility_code == facility_code, self.within(facilities.c.community_code))
             .order_by(facilities.c.valid_from)
         )
