@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "geocode": ("gridsvc.cli.geocoding", "geocode_command", "Find the place of an address, or those of a file."),
     "gazetteer": ("gridsvc.cli.geocoding", "gazetteer", "Build what addresses are found in."),
     "post": ("gridsvc.cli.posting", "post", "Post the reports of a file to a server."),
+    "facilities": ("gridsvc.cli.facilities", "facilities", "Corrections of facilities, and files for Amap."),
     "circle": ("gridsvc.cli.circle", "circle", "Walking network, service circle, coverage."),
     "map": ("gridsvc.cli.mapping", "map_group", "Write maps as self-contained files."),
     "photos": ("gridsvc.cli.photos", "photos", "Tidy up the photos of reports."),

@@ -129,7 +129,7 @@ def shell():
             "COMMUNITY": HERE, "GRID": f"{HERE}001", "LAST_GRID": f"{HERE}002",
             "LON": "114.2545", "LAT": "30.585",
             "UNIT": f"{HERE}001", "NEXT_UNIT": f"{HERE}002", "THIRD_UNIT": f"{HERE}003", "FOURTH_UNIT": f"{HERE}004",
-            "BUILDING": "B1", "COMPONENT": "42010301037000001",
+            "BUILDING": "B1", "COMPONENT": "42010301037000001", "FACILITY": "F0000",
             "ACROSS": str([[WEST - 0.0001, SOUTH + 0.003], [WEST + QUARTER, SOUTH + 0.003]]),
             "BETWEEN": str([[WEST + 3 * QUARTER, SOUTH], [WEST + 3 * QUARTER + 0.0005, SOUTH + 0.005], [WEST + 3 * QUARTER, NORTH]]),
         }  # fmt: skip

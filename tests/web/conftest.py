@@ -49,6 +49,7 @@ def still_clock(monkeypatch):
         components,
         divisions,
         facilities,
+        facility_corrections,
         geocode,
         grids,
         locate,
@@ -64,7 +65,8 @@ def still_clock(monkeypatch):
     from gridsvc.web.tiles import vector_tiles
 
     for module in (
-        callers, circle, circle_planning, components, divisions, facilities, geocode, grids, locate, photos, quality, redraw_edits, redraws, reports, uploads,
+        callers, circle, circle_planning, components, divisions, facilities, facility_corrections, geocode, grids, locate, photos, quality,
+        redraw_edits, redraws, reports, uploads,
         workforce, vector_tiles,
         command_centre,
     ):  # fmt: skip

@@ -1,4 +1,4 @@
-"""Service facilities in force."""
+"""Service facilities in force, and one with its history."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from flask import Blueprint, Response
 from pydantic import Field
 
 from gridsvc.services import browsing
-from gridsvc.web.api.geojson import GEOJSON, FeatureCollection, list_answer
+from gridsvc.services import facility_corrections as corrections
+from gridsvc.web.api.geojson import GEOJSON, Feature, FeatureCollection, feature, list_answer
 from gridsvc.web.callers import now, open_uow
-from gridsvc.web.parameters import Bbox, Paged, Prefix
+from gridsvc.web.json_bodies import json_answer
+from gridsvc.web.parameters import At, Bbox, Paged, Prefix
 from gridsvc.web.routing import Answer, Endpoints
 
 facilities = Blueprint("facilities", __name__)
@@ -38,3 +40,17 @@ def list_facilities(query: FacilitiesQuery) -> Response:
             limit=query.limit, count=query.count, with_geometry=True, kind_code=query.kind_code,
         )  # fmt: skip
     return list_answer(page, key="facility_code", as_geojson=True, name="facilities")
+
+
+@endpoints.get(
+    "/facilities/<code:facility_code>",
+    summary="One facility",
+    tag="facilities",
+    query=At,
+    answers={200: Answer("The facility and its history.", Feature, GEOJSON)},
+)
+def get_facility(facility_code: str, query: At) -> Response:
+    """Return a facility as it was at an instant, with area and entrances, and what held of it, oldest first."""
+    with open_uow() as uow:
+        found = corrections.get_facility(uow, facility_code, at=query.at or now())
+    return json_answer(feature(found, "facility_code"), mimetype=GEOJSON)
