@@ -142,19 +142,15 @@ def _row_of(uow: UnitOfWork, correction: NewCorrection, received_at: datetime, b
     row = {each.name: getattr(correction, each.name) for each in fields(correction)}
     datum = row.pop("datum")
     row |= {"reported_by": by, "received_at": received_at, "content_sha256": _content_sha256(correction)}
-    row["original_lon"], row["original_lat"] = row["lon"], row["lat"]
-    if row["lon"] is not None or row["lat"] is not None:
-        if row["lon"] is None or row["lat"] is None:
-            raise _invalid("lon" if row["lon"] is None else "lat", "missing", "is needed beside the other one")
-        row["original_datum"] = parse_datum(datum)
-        check_lonlat(row["lon"], row["lat"])
-        lon, lat = convert(row["lon"], row["lat"], row["original_datum"], "cgcs2000")
-        row["lon"], row["lat"] = round(float(lon), STORAGE_DECIMALS), round(float(lat), STORAGE_DECIMALS)
-    if correction.what == "new":
-        division = uow.facility_corrections.division_at(row["lon"], row["lat"], received_at)
+    row["original_lon"], row["original_lat"] = correction.lon, correction.lat
+    place = _place(correction, datum)
+    if place is not None:
+        row |= {"lon": place[0], "lat": place[1], "original_datum": parse_datum(datum)}
+    if correction.what == "new" and place is not None:
+        division = uow.facility_corrections.division_at(*place, received_at)
         if division is None:
             raise OutsideCoverageError(
-                f"The place ({row['lon']:.6f}, {row['lat']:.6f}) lies in no division held here.",
+                f"The place ({place[0]:.6f}, {place[1]:.6f}) lies in no division held here.",
                 hint="Check the datum and the order of longitude and latitude.",
             )
         return row | {"division_code": division}
@@ -163,6 +159,18 @@ def _row_of(uow: UnitOfWork, correction: NewCorrection, received_at: datetime, b
         return row | {name: before[name] for name in ("division_code", "facility_version")}
     facility = _in_force(uow, correction.facility_code)
     return row | {"division_code": facility["community_code"] or "", "facility_version": facility["facility_id"]}
+
+
+def _place(correction: NewCorrection, datum: str | None) -> tuple[float, float] | None:
+    """Return lon and lat of a correction, EPSG:4490; None when it gives neither."""
+    if correction.lon is None and correction.lat is None:
+        return None
+    if correction.lon is None or correction.lat is None:
+        raise _invalid("lon" if correction.lon is None else "lat", "missing", "is needed beside the other one")
+    known = parse_datum(datum)
+    check_lonlat(correction.lon, correction.lat)
+    lon, lat = convert(correction.lon, correction.lat, known, "cgcs2000")
+    return round(float(lon), STORAGE_DECIMALS), round(float(lat), STORAGE_DECIMALS)
 
 
 def _content_sha256(correction: NewCorrection) -> bytes:

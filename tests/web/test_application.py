@@ -118,6 +118,8 @@ def test_every_route_but_the_open_ones_asks_for_a_token_when_anonymous_use_is_of
         "x": 0,
         "y": 0,
         "code": "420103",
+        "facility_code": "F0000",
+        "correction_id": "7d2f9a54-0f0e-4c4c-9a2b-1f6a4d0c7e14",
         "component_id": "42010301037000001",
         "report_id": "7d2f9a54-0f0e-4c4c-9a2b-1f6a4d0c7e11",
         "redraw_id": "7d2f9a54-0f0e-4c4c-9a2b-1f6a4d0c7e12",

@@ -71,7 +71,7 @@ def test_what_speaks_against_it_is_told_before_and_at_the_decision(town_client, 
     done = town_client.post(f"{PATH}/{ONE}:accept", json={"reason": "x", "anyway": True}, headers=headers)
 
     assert [finding["code"] for finding in shown["findings"]] == ["far-move", "duplicate"]
-    assert (refused.status_code, refused.json["findings"]) == (409, shown["findings"])
+    assert (refused.status_code, refused.json["details"]["findings"]) == (409, shown["findings"])
     assert (done.status_code, done.json["findings"]) == (200, shown["findings"])
 
 

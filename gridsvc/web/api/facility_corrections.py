@@ -206,7 +206,7 @@ def get_facility_correction(correction_id: UUID) -> Response:
 def accept_facility_correction(correction_id: UUID, body: AcceptBody) -> Response:
     """Let the facility be as the correction says from an instant on; its past stays in its history. Safe to retry.
 
-    Refused (409) while something speaks against it (`findings`), unless `anyway`; a place in no division is refused all the same.
+    Refused (409, `details.findings`) while something speaks against it, unless `anyway`; a place in no division is refused all the same.
     """
     with open_uow() as uow:
         done = service.accept_correction(
