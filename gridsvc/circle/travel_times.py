@@ -279,7 +279,8 @@ def facility_counts(
     joined = joined[np.argsort(owner[joined], kind="stable")]
     begins = np.flatnonzero(np.diff(owner[joined], prepend=owner[joined[:1]] - 1))
     first_entrance = np.append(begins, len(joined))
-    entrances, kind = Doors(*(values[joined] for values in targets)), kind[joined[begins]]
+    entrances = targets._replace(**{name: getattr(targets, name)[joined] for name in Doors._fields})
+    kind = kind[joined[begins]]
     by_place = np.argsort(entrances.a[begins], kind="stable")
 
     def work(some: Ints) -> None:

@@ -217,6 +217,33 @@ def test_matrix_nearest_and_counts_equal_networkx_with_penalties(seed):
             assert (counts[:, k, j] == (matrix[:, of_kind] <= limit).sum(axis=1)).all()
 
 
+def test_a_facility_of_several_entrances_counts_once_by_the_nearest():
+    network, origins, entrances, _ = crooked_town(3)
+    owner = np.arange(len(entrances)) % 5 * 7  # entrances of one facility are not beside one another
+    kind = owner % 3
+    limits = (150.0, 300.0, 600.0)
+    walk = CompiledWalk(network, limit_s=600.0)
+
+    counts = facility_counts(walk, origins, entrances, kind, 3, limits, facility_of=owner)
+
+    matrix = time_matrix(walk, origins, entrances)
+    nearest = np.stack([matrix[:, owner == f].min(axis=1) for f in range(0, 35, 7)])
+    for k in range(3):
+        of_kind = nearest[np.arange(0, 35, 7) % 3 == k]
+        assert (counts[:, k] == np.stack([(of_kind <= limit).sum(axis=0) for limit in limits], axis=1)).all()
+    with pytest.raises(RequestInvalidError, match="one facility for each entrance"):
+        facility_counts(walk, origins, entrances, kind, 3, limits, facility_of=owner[1:])
+
+
+def test_two_entrances_on_one_street_beyond_reach_of_its_ends_count_once():
+    network = net_network(1, 1, block_m=400.0)
+    at = attach_points(network, [(200, 0), (210, 0)])
+
+    counts = facility_counts(CompiledWalk(network), at, at, [0, 0], 1, (60.0,), facility_of=[0, 0])
+
+    assert counts.ravel().tolist() == [1, 1]
+
+
 def test_of_equally_near_facilities_the_lowest_number_is_named():
     network = net_network(4, 1)
     facilities = attach_points(network, [(400, 0), (0, 0), (0, 0), (400, 0)])
