@@ -23,6 +23,7 @@ from gridsvc.circle.walk_network import Floats, Ints, WalkNetwork
 from gridsvc.errors import RequestInvalidError
 from gridsvc.services.circles import (
     DEFAULT_STANDARD,
+    attach_facilities,
     attach_homes,
     check_speed,
     circle_standards,
@@ -30,7 +31,7 @@ from gridsvc.services.circles import (
     rules_of_run,
 )
 from gridsvc.services.compiled_network import CompiledNetwork
-from gridsvc.services.walk_networks import MARGIN_M, box_around, metric_boundary, metric_xy, network_of
+from gridsvc.services.walk_networks import MARGIN_M, box_around, metric_boundary, network_of
 from gridsvc.store.unit_of_work import UnitOfWork
 
 WEIGHTS = ("population", "households", "residences")
@@ -96,13 +97,17 @@ class Ground:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Sandbox:
-    """A ground with its residences and facilities attached to a network: that of the ground, or one with more paths."""
+    """A ground with its residences and facilities attached to a network: that of the ground, or one with more paths.
+
+    ``targets`` are the doors of facilities, each of ``kind`` and of the facility ``target_of`` (a row of the ground's).
+    """
 
     ground: Ground
     compiled: CompiledNetwork
     walk: CompiledWalk
     origins: Attachments
     targets: Attachments
+    target_of: Ints
     kind: Ints
 
     def attach(self, xy: Floats) -> Attachments:
@@ -197,7 +202,9 @@ def read_ground(uow: UnitOfWork, code: str, limits: Mapping[str, float], *, at: 
         )
     if compiled.epsg != epsg:  # the network of a larger division may lie in the next zone
         boundary, _ = metric_boundary(uow, code, at, epsg=compiled.epsg)
-    facilities = uow.everywhere().facilities.list(bbox=box_around(boundary, compiled.epsg, walk_m), at=at)
+    facilities = uow.everywhere().facilities.list(
+        bbox=box_around(boundary, compiled.epsg, walk_m), at=at, with_areas=True
+    )
     names = uow.facilities.kinds().set_index("kind_code")["name_zh"]
     return Ground(
         code=code,
@@ -218,7 +225,7 @@ def lay_out(ground: Ground, network: WalkNetwork | None = None) -> Sandbox:
     """Return a ground with residences and facilities attached to its network, or to another one of the same compounds and gates."""
     compiled = ground.compiled if network is None else ground.compiled.with_network(network)
     origins, _ = attach_homes(compiled, ground.homes)
-    places = metric_xy(ground.facilities["geometry"].to_numpy(), compiled.epsg)
+    targets, target_of = attach_facilities(compiled, ground.facilities)
     number = {kind: i for i, kind in enumerate(ground.kinds)}
     limit_s = max(CIRCLE_LIMIT_S, float(ground.limits_s.max()))
     # what is asked about once is not worth its memory
@@ -228,8 +235,9 @@ def lay_out(ground: Ground, network: WalkNetwork | None = None) -> Sandbox:
         compiled=compiled,
         walk=compile_walk(compiled.network, ground.walkers.speed_m_s, limit_s),
         origins=origins,
-        targets=attach_points(compiled.network, places, compound=compiled.compounds_of(places)),
-        kind=np.array([number[kind] for kind in ground.facilities["kind_code"]], dtype=np.int64),
+        targets=targets,
+        target_of=target_of,
+        kind=np.array([number[kind] for kind in ground.facilities["kind_code"]], dtype=np.int64)[target_of],
     )
 
 
@@ -311,13 +319,18 @@ def ground_facts(ground: Ground, sandbox: Sandbox) -> dict[str, Any]:
         "hour": ground.walkers.hour,
         "weight": ground.walkers.weight,
         "kinds": {
-            kind: {"name": name, "minutes": round(limit_s / 60.0, 2), "facilities": int((sandbox.kind == i).sum())}
+            kind: {
+                "name": name,
+                "minutes": round(limit_s / 60.0, 2),
+                "facilities": int((ground.facilities["kind_code"] == kind).sum()),
+            }
             for i, (kind, name, limit_s) in enumerate(zip(ground.kinds, ground.names, ground.limits_s, strict=True))
         },
         "total": round(float(weights.sum()), 1),
         "doubts": {
             "residences_unattached": int((~on).sum()),
             "residences_without_population": int((ground.homes["population"] == 0).sum()),
-            "facilities_unattached": int((~sandbox.targets.is_attached).sum()),
+            "facilities_unattached": len(ground.facilities)
+            - len(np.unique(sandbox.target_of[sandbox.targets.is_attached])),
         },
     }

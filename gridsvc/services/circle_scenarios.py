@@ -281,9 +281,12 @@ class _Resolver:
     def __init__(self, sandbox: Sandbox, datum: str | None) -> None:
         self._sandbox, self._datum = sandbox, datum
         codes = sandbox.ground.facilities["facility_code"].tolist()
-        self._facility = {code: number for number, code in enumerate(codes)}
+        # the numbers that the domain knows the doors of each facility by
+        self._doors: dict[str, list[int]] = {code: [] for code in codes}
+        for door, facility in enumerate(sandbox.target_of.tolist()):
+            self._doors[codes[facility]].append(door)
         self._closed: set[str] = set()
-        self._count, self._new = len(codes), 0
+        self._count, self._new = len(sandbox.targets), 0
 
     def resolved(
         self, changes: Sequence[Wanted], paths: dict[int, domain.AddPath]
@@ -297,11 +300,13 @@ class _Resolver:
                     wanted.append(domain.AddFacility(self._kind(change, number), self._attached(change.at, number)))
                     told.append(f"add {change.kind_code} as {self._named(change, number)}")
                 case MoveFacility():
-                    facility = self._known(change.facility_code, number)
-                    wanted.append(domain.MoveFacility(facility, self._attached(change.to, number)))
+                    door, *others = self._known(change.facility_code, number)
+                    wanted.append(domain.MoveFacility(door, self._attached(change.to, number)))
+                    wanted += [domain.CloseFacility(other) for other in others]
+                    self._doors[change.facility_code] = [door]
                     told.append(f"move {change.facility_code}")
                 case CloseFacility():
-                    wanted.append(domain.CloseFacility(self._known(change.facility_code, number)))
+                    wanted += [domain.CloseFacility(door) for door in self._known(change.facility_code, number)]
                     self._closed.add(change.facility_code)
                     told.append(f"close {change.facility_code}")
                 case OpenGate() | CloseGate():
@@ -329,30 +334,31 @@ class _Resolver:
         """Return the code of a new facility, by which later changes may name it."""
         self._new += 1
         code = change.facility_code or f"new-{self._new}"
-        if code in self._facility:
+        if code in self._doors:
             raise CodeDuplicateError(
                 f"Change {number}: there is a facility {code} already.",
                 hint="Give another code.",
                 field=f"changes.{number - 1}.facility_code",
             )
-        self._facility[code] = self._count
+        self._doors[code] = [self._count]
         self._count += 1
         return code
 
-    def _known(self, code: str, number: int) -> int:
+    def _known(self, code: str, number: int) -> list[int]:
+        """Return the doors of a facility, one at least."""
         field = f"changes.{number - 1}.facility_code"
         if code in self._closed:
             raise ConflictError(
                 f"Change {number}: the facility {code} was closed before.", hint="Leave one out.", field=field
             )
-        if code not in self._facility:
+        if code not in self._doors:
             ground = self._sandbox.ground
             raise NotFoundError(
                 f"Change {number}: there is no facility {code!r} of the kinds looked at in or around {ground.code}.",
                 hint=f"Kinds looked at: {', '.join(ground.kinds)}.",
                 field=field,
             )
-        return self._facility[code]
+        return self._doors[code]
 
     def _attached(self, place: LonLat, number: int) -> Any:
         attached = self._sandbox.attach(_metric([place], self._datum, self._sandbox.compiled.epsg, number))

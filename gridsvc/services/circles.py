@@ -286,7 +286,7 @@ def _walk(
 ) -> _Walked:
     progress.start("attach residences and facilities")
     origins, origin = attach_homes(compiled, homes)
-    targets, target_of = _attach_facilities(compiled, facilities)
+    targets, target_of = attach_facilities(compiled, facilities)
     number = {name: i for i, name in enumerate(rules.codes)}
     kind = np.array([number[name] for name in facilities["kind_code"]], dtype=np.int64)
     walk = CompiledWalk(compiled.network, speed_m_s, limit_s)
@@ -313,7 +313,7 @@ def _counts(
     return facility_counts(walk, origins, targets, kind[target_of], kinds, limits_s, facility_of=target_of)
 
 
-def _attach_facilities(compiled: CompiledNetwork, facilities: gpd.GeoDataFrame) -> tuple[Attachments, np.ndarray]:
+def attach_facilities(compiled: CompiledNetwork, facilities: gpd.GeoDataFrame) -> tuple[Attachments, np.ndarray]:
     """Attach facilities by their entrances, those without by the outline of their area, the others by their point; return whose each is."""
     area, entrances = facilities["area"].to_numpy(), facilities["entrances"].to_numpy()
     is_area, has_entrances = ~shapely.is_missing(area), ~shapely.is_missing(entrances)

@@ -338,6 +338,23 @@ def test_added_moved_and_closed_facilities_do_what_a_run_would_find(town):
     assert (found.total, found.complete_before, found.complete_after) == (EVERYBODY, before, after)
 
 
+def test_a_facility_of_several_entrances_opens_moves_and_closes_as_one(town):
+    far = (2 * MIDDLE[0] - CORNER[0], 2 * MIDDLE[1] - CORNER[1])
+    entrances = shapely.MultiPoint([CORNER, far])
+    town.facilities.put_frame(shops(["J01"], [CORNER]).assign(facility_code="TWO", entrances=[entrances]), START)
+    before, without = covered(town, "J01", 300.0), scenario(town, CloseFacility("TWO"), kinds=["J01"]).kinds[0]
+    moved = scenario(town, MoveFacility("TWO", CORNER), kinds=["J01"]).kinds[0]
+
+    assert without.before == moved.before == before
+    town.facilities.put_frame(
+        shops(["J01"], [CORNER]).assign(facility_code="TWO", entrances=None), START.replace(hour=6)
+    )
+    run = run_circle(town, DISTRICT, at=START.replace(hour=7), standard=STANDARD)
+    times = town.circle_runs.times(run.circle_run_id)
+    assert moved.after == 90 * sum(walk_s.get("J01", np.inf) <= 300.0 for walk_s in times["walk_s"])
+    assert without.after < moved.after < before
+
+
 def test_communities_and_residences_tell_who_walks_another_time(town):
     found = scenario(town, AddFacility("J01", CORNER))
 
