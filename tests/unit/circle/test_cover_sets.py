@@ -32,6 +32,15 @@ def test_sets_hold_the_times_of_the_matrix(seed, limit_s):
     assert (sets.residences, sets.limit_s) == (152, limit_s)
 
 
+def test_a_walk_of_exactly_the_limit_is_within():
+    walk = CompiledWalk(net_network())
+    sites, homes = attach_points(walk.network, [(50, 0)]), attach_points(walk.network, [(130, 200), (50, 100)])
+    walk_s = cover_sets(walk, sites, homes).walk_s
+
+    assert cover_sets(walk, sites, homes, float(walk_s.max())).walk_s.tolist() == walk_s.tolist()
+    assert len(cover_sets(walk, sites, homes, float(walk_s.max()) - 0.1).walk_s) == 1
+
+
 def test_no_candidates_and_no_residences_give_empty_sets():
     walk = CompiledWalk(net_network())
     place, none = attach_points(walk.network, [(50, 0)]), attach_points(walk.network, np.empty((0, 2)))

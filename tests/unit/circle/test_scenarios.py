@@ -110,6 +110,28 @@ def test_gates_and_a_path_together_equal_computing_anew(town):
     assert_outcome(town, outcome, town.times_with(changed, town.place_xy, town.kinds))
 
 
+def test_a_gate_that_closes_and_opens_again_is_as_it_was(town):
+    assert len(town.outcome([CloseGate(0)]).residence) > 0
+    assert len(town.outcome([CloseGate(0), OpenGate(0)]).residence) == 0
+
+
+def test_a_path_must_begin_and_end_at_its_nodes(town):
+    begin, end = town.network.node_xy[[2, 30]]
+
+    for line in ([begin, end + 5.0], [begin - 5.0, end]):
+        with pytest.raises(GeometryError, match="from its nodes 2 and 30"):
+            town.outcome([AddPath(2, 30, shapely.LineString(line))])
+
+
+def test_a_walk_of_exactly_the_limit_is_within(town):
+    before = town.live.nearest.times_s
+    home = int(np.argmax(np.where(np.isfinite(before[:, 0]), before[:, 0], -1.0)))
+
+    outcome = town.outcome([], limits_s=[before[home, 0], 700.0])
+
+    assert outcome.covered_before[:, 0].sum() == town.people[np.isfinite(before[:, 0])].sum()
+
+
 def test_no_change_changes_nothing(town):
     outcome = town.outcome([])
 
@@ -126,6 +148,7 @@ def test_no_change_changes_nothing(town):
         (CloseFacility(99), "no facility 99"),
         (OpenGate(7), "no gate 7"),
         (CloseGate(-1), "no gate -1"),
+        (AddPath(-1, 1, shapely.LineString([(0, 0), (1, 1)])), "ends at node -1"),
         (AddPath(0, 10_000, shapely.LineString([(0, 0), (1, 1)])), "ends at node 0 or 10000"),
     ],
 )

@@ -266,3 +266,40 @@ TASK = siting_task(SETS, [1, 2])
 def test_a_task_that_makes_no_sense_is_refused(ask, what):
     with pytest.raises(RequestInvalidError, match=what):
         ask()
+
+
+def test_the_worst_case_of_greedy_has_the_bound_it_is_known_for():
+    # the first two lure: 8 and then 4 of 16, where the others together have all 16 (Nemhauser, Wolsey, Fisher: 3/4 for two sites)
+    halves = [set(range(8)), set(range(8, 16))]
+    rows = [{0, 1, 2, 3, 8, 9, 10, 11}, {4, 5, 12, 13}, *halves]
+    task = siting_task(sets_of([dict.fromkeys(row, 100.0) for row in rows], 16), np.ones(16))
+
+    greedy = greedy_covering(task, 2)
+
+    assert (greedy.sites.tolist(), greedy.after, greedy.bound) == ([0, 1], 12.0, 16.0)
+    assert exact_covering(task, 2).after == 16.0
+
+
+def test_sites_that_share_nobody_are_all_needed_and_known_to_be():
+    task = siting_task(sets_of([{0: 10.0}, {1: 10.0}, {2: 10.0}], 3), [5, 5, 5])
+
+    few = greedy_share(task, 1.0)
+
+    assert (few.value, few.bound, few.is_proven) == (3.0, 3.0, True)
+
+
+def test_a_share_that_is_there_already_needs_no_site():
+    task = siting_task(sets_of([{0: 10.0, 1: 10.0}], 2), [50, 50], served_s=[60.0, np.inf])
+
+    for few in (greedy_share(task, 0.5), exact_share(task, 0.5)):
+        assert (len(few.sites), few.before, few.after, few.value) == (0, 50.0, 50.0, 0.0)
+
+
+@seeds
+def test_a_choice_stopped_at_a_gap_still_bounds_the_best(seed):
+    task = random_task(seed + 50, candidates=9, residences=14)
+
+    near, most = exact_median(task, 3, gap=0.6), exact_covering(task, 3, gap=0.6)
+
+    assert near.bound <= min(walked(task, sites) for sites in choices(task, 3)) + 1e-6
+    assert most.bound >= max(served(task, sites) for sites in choices(task, 3)) - 1e-6
