@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,12 +89,28 @@ def read_run(uow: UnitOfWork, code: str, standard: str | None = None, speed_m_s:
     )
 
 
-def _times(walks: list[dict[str, float]], kinds: tuple[str, ...]) -> np.ndarray:
-    rows = [[walk_s.get(kind, np.inf) for kind in kinds] for walk_s in walks]
-    return np.array(rows, dtype=np.float64).reshape(len(walks), len(kinds))
+def _times(walks: Sequence[Mapping[str, float]], kinds: Sequence[str]) -> np.ndarray:
+    times_s = np.full((len(walks), len(kinds)), np.inf)
+    row, column = _places_of(walks, kinds)
+    seconds = np.array([walk_s for of_home in walks for walk_s in of_home.values()], dtype=np.float64)
+    listed = column >= 0
+    times_s[row[listed], column[listed]] = seconds[listed]
+    return times_s
 
 
-def _counts(found: list[dict[str, list[int]]], kinds: tuple[str, ...], limits: int) -> np.ndarray:
-    none = [0] * limits
-    rows = [[counts.get(kind, none) for kind in kinds] for counts in found]
-    return np.array(rows, dtype=np.int32).reshape(len(found), len(kinds), limits)
+def _counts(found: Sequence[Mapping[str, list[int]]], kinds: Sequence[str], limits: int) -> np.ndarray:
+    counts = np.zeros((len(found), len(kinds), limits), dtype=np.int32)
+    row, column = _places_of(found, kinds)
+    if limits:
+        flat = [number for of_home in found for numbers in of_home.values() for number in numbers]
+        listed = column >= 0
+        counts[row[listed], column[listed]] = np.array(flat, dtype=np.int32).reshape(-1, limits)[listed]
+    return counts
+
+
+def _places_of(documents: Sequence[Mapping[str, Any]], kinds: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the residence and the column of every value in documents by kind; -1 for kinds not in the list."""
+    column_of = {kind: column for column, kind in enumerate(kinds)}
+    row = np.repeat(np.arange(len(documents)), [len(of_home) for of_home in documents])
+    column = np.array([column_of.get(kind, -1) for of_home in documents for kind in of_home], dtype=np.int64)
+    return row, column

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from functools import cache, lru_cache
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -455,27 +456,25 @@ def _times_frame(homes: gpd.GeoDataFrame, walked: _Walked, rules: CircleStandard
     """Return one row per residence with the seconds to each kind reached and how many are within reach, as it is stored."""
     reached = np.isfinite(walked.times_s)
     tenths = stored_seconds(walked.times_s, rules.limits_s)
-    codes = rules.codes
-    counted = np.any(walked.counts > 0, axis=2)
-    walks = [
-        {code: seconds for code, seconds, known in zip(codes, row, is_known, strict=True) if known}
-        for row, is_known in zip(tenths.tolist(), reached.tolist(), strict=True)
-    ]
-    counts = [
-        {code: numbers for code, numbers, known in zip(codes, row, is_known, strict=True) if known}
-        for row, is_known in zip(walked.counts.tolist(), counted.tolist(), strict=True)
-    ]
     return pd.DataFrame(
         {
             "residence_code": homes["residence_code"].to_numpy(),
-            "walk_s": walks,
+            "walk_s": _by_kind(tenths, reached, rules.codes),
             "kinds_reached": reached.sum(axis=1),
             "origin": walked.origin,
-            "facility_counts": counts,
+            "facility_counts": _by_kind(walked.counts, np.any(walked.counts > 0, axis=2), rules.codes),
             "households": homes["households"].to_numpy(),
             "population": homes["population"].to_numpy(),
         }
     )
+
+
+def _by_kind(values: np.ndarray, is_known: np.ndarray, codes: Sequence[str]) -> list[dict[str, Any]]:
+    """Return for each residence its known values by kind; a city has millions of them."""
+    kinds = np.array(codes, dtype=object)[np.nonzero(is_known)[1]].tolist()
+    kept = values[is_known].tolist()
+    ends = np.cumsum(is_known.sum(axis=1)).tolist()
+    return [dict(zip(kinds[begin:end], kept[begin:end], strict=True)) for begin, end in pairwise([0, *ends])]
 
 
 def stored_seconds(times_s: np.ndarray, limits_s: np.ndarray) -> np.ndarray:
