@@ -446,11 +446,11 @@ def isochrone(
     Example:
       gridsvc circle isochrone 114.27 30.60 --datum wgs84 --out walk.geojson
     """
-    from gridsvc.services.circles import isochrone as isochrones_of
-    from gridsvc.services.circles import isochrone_features
+    from gridsvc.services.circles import isochrone_features, isochrones_of, walk_start
 
     with open_app() as app, app.unit_of_work() as uow:
-        areas = isochrones_of(uow, lon, lat, datum, _minutes(minutes), at=at, speed_m_s=speed_m_s, hour=hour)
+        start = walk_start(uow, lon, lat, datum, at=at, hour=hour)
+    areas = isochrones_of(start, _minutes(minutes), speed_m_s=speed_m_s)
     collection = isochrone_features(areas, speed_m_s)
     if out is not None:
         out.write_text(json.dumps(collection, ensure_ascii=False), encoding="utf-8")

@@ -70,14 +70,16 @@ __all__ = [
     "CircleResult",
     "Doubts",
     "Isochrone",
+    "WalkStart",
     "build_network",
     "circle_standards",
-    "isochrone",
     "isochrone_features",
+    "isochrones_of",
     "kind_names",
     "rules_of_run",
     "run_circle",
     "stored_seconds",
+    "walk_start",
 ]
 
 
@@ -497,29 +499,45 @@ class Isochrone(NamedTuple):
     area_m2: float
 
 
-def isochrone(
-    uow: UnitOfWork,
-    lon: float,
-    lat: float,
-    datum: str,
-    minutes: Sequence[float] = MINUTES,
-    *,
-    at: datetime,
-    speed_m_s: float = PLANNING_SPEED_M_S,
-    hour: float | None = None,
-) -> list[Isochrone]:
-    """Return the areas walked to from a point within each number of minutes.
+@dataclass(frozen=True, eq=False, slots=True)
+class WalkStart:
+    """Where a walk begins, EPSG:4490, and the network around it."""
+
+    lon: float
+    lat: float
+    compiled: CompiledNetwork
+
+
+def walk_start(
+    uow: UnitOfWork, lon: float, lat: float, datum: str, *, at: datetime, hour: float | None = None
+) -> WalkStart:
+    """Return the place and the latest stored network around it: all that an isochrone reads.
 
     Parameters
     ----------
     lon, lat
         Where the walk begins, in ``datum``. Unit: degrees.
-    minutes
-        Limits, up to 60 each.
     at
-        Instant of the divisions; the latest stored network there is used.
+        Instant of the divisions.
     hour
         Hour of the day, 0 up to 24, whose gates are open; None takes all that are not closed for good as open.
+
+    Raises
+    ------
+    OutsideCoverageError
+        When the point lies in no district.
+    NotFoundError
+        When no walking network was built there.
+    """
+    check_lonlat(lon, lat)
+    own_lon, own_lat = (float(value) for value in convert(lon, lat, parse_datum(datum), "cgcs2000"))
+    return WalkStart(own_lon, own_lat, network_at(uow, own_lon, own_lat, at, hour=hour))
+
+
+def isochrones_of(
+    start: WalkStart, minutes: Sequence[float] = MINUTES, *, speed_m_s: float = PLANNING_SPEED_M_S
+) -> list[Isochrone]:
+    """Return the areas walked to from a place within each number of minutes, up to 60 each; reads nothing.
 
     Returns
     -------
@@ -529,21 +547,18 @@ def isochrone(
     Raises
     ------
     OutsideCoverageError
-        When the point lies in no district, or no street is near.
-    NotFoundError
-        When no walking network was built there.
+        When no street is near.
     """
     if not minutes or not all(0 < limit <= MOST_MINUTES for limit in minutes):
         raise RequestInvalidError(f"Minutes {list(minutes)} are not all within 0 to 60.", hint="Example: 5, 10, 15.")
     check_speed(speed_m_s)
-    check_lonlat(lon, lat)
-    own_lon, own_lat = (float(value) for value in convert(lon, lat, parse_datum(datum), "cgcs2000"))
-    compiled = network_at(uow, own_lon, own_lat, at, hour=hour)
-    xy = metric_xy(np.array([shapely.Point(own_lon, own_lat)], dtype=object), compiled.epsg)
+    compiled = start.compiled
+    xy = metric_xy(np.array([shapely.Point(start.lon, start.lat)], dtype=object), compiled.epsg)
     origin = attach_points(compiled.network, xy, compound=compiled.compounds_of(xy))
     if not origin.is_attached[0]:
         raise OutsideCoverageError(
-            f"No street lies near ({own_lon:.6f}, {own_lat:.6f}).", hint="Choose a point closer to a walkable street."
+            f"No street lies near ({start.lon:.6f}, {start.lat:.6f}).",
+            hint="Choose a point closer to a walkable street.",
         )
     areas = isochrones_from(_isochrone_walk(compiled.network, speed_m_s), origin, minutes)
     sizes = shapely.area(np.array(areas, dtype=object)).tolist()

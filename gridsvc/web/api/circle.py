@@ -17,7 +17,7 @@ from gridsvc.services.circle_gaps import list_gap_areas
 from gridsvc.services.circle_places import cover_places, place_rows, run_document
 from gridsvc.services.circle_runs import latest_run
 from gridsvc.web.api.geojson import GEOJSON, FeatureCollection, collection_answer
-from gridsvc.web.callers import now, open_uow
+from gridsvc.web.callers import caller, now, open_uow, read_by_statements
 from gridsvc.web.json_bodies import json_answer
 from gridsvc.web.parameters import MAX_PAGE, At, Datum, Prefix, Query, QueryDegrees
 from gridsvc.web.routing import Answer, Endpoints
@@ -158,16 +158,11 @@ class Gaps(FeatureCollection):
 )
 def isochrone(query: IsochroneQuery) -> Response:
     """Return the area reachable on foot over the walking network from a position, one polygon for each time."""
-    with open_uow() as uow:
-        areas = circles.isochrone(
-            uow,
-            query.lon,
-            query.lat,
-            query.datum,
-            sorted(set(query.minutes)),
-            at=query.at or now(),
-            hour=query.hour,
-        )
+    at = query.at or now()
+    start = read_by_statements(
+        lambda uow: circles.walk_start(uow, query.lon, query.lat, query.datum, at=at, hour=query.hour), caller().scope
+    )
+    areas = circles.isochrones_of(start, sorted(set(query.minutes)))
     return collection_answer(
         (str(minutes), area, {"minutes": minutes, "area_m2": round(size_m2, 1)}) for minutes, area, size_m2 in areas
     )
