@@ -121,3 +121,10 @@ def stored_reports(connection):
         return [connection.execute(text(f"SELECT count(*) FROM {t}")).scalar_one() for t in tables]
 
     return count
+
+
+def pytest_collection_modifyitems(items):
+    """Give every operation that schemathesis tries an id of its own: it gives all the same one, of which pytest-xdist runs the first."""
+    for item in items:
+        if not item.nodeid.endswith(item.name):
+            item._nodeid = f"{item.parent.nodeid}::{item.name}"
