@@ -6,17 +6,11 @@ from pathlib import Path
 
 import pytest
 from factories.circle_maps import COMMUNITIES, circle_content
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from gridsvc.maps.circle import write_circle_map
 
 pytestmark = pytest.mark.browser
-
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -27,19 +21,9 @@ def map_file(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def opened(map_file):
-    """The page, opened offline, with what it asked for and what went wrong."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = browser.new_context(viewport={"width": 1280, "height": 800}, offline=True).new_page()
-        page.faults, page.asked = [], []
-        page.on("pageerror", lambda error: page.faults.append(str(error)))
-        page.on("console", lambda message: page.faults.append(message.text) if message.type == "error" else None)
-        page.on("request", lambda request: page.asked.append(request.url))
-        page.goto(map_file.as_uri())
-        page.wait_for_function("document.documentElement.getAttribute('data-drawn') !== null")
-        yield page
-        browser.close()
+def opened(map_file, open_map):
+    """The page, opened offline."""
+    return open_map(map_file)
 
 
 def find(page: Page, words: str) -> str:

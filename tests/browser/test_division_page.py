@@ -6,17 +6,10 @@ from pathlib import Path
 
 import pytest
 from factories.division_maps import division_content
-from playwright.sync_api import sync_playwright
 
 from gridsvc.maps.division import write_division_map
 
 pytestmark = pytest.mark.browser
-
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -28,24 +21,9 @@ def map_files(tmp_path_factory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def open_page(map_files):
-    """Open one of the maps offline; what it asked for and what went wrong is kept with the page."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-
-        def opened(name, width=1280, height=800):
-            context = browser.new_context(viewport={"width": width, "height": height}, offline=True)
-            page = context.new_page()
-            page.faults, page.asked = [], []
-            page.on("pageerror", lambda error: page.faults.append(str(error)))
-            page.on("console", lambda message: page.faults.append(message.text) if message.type == "error" else None)
-            page.on("request", lambda request: page.asked.append(request.url))
-            page.goto(map_files[name].as_uri())
-            page.wait_for_function("document.documentElement.getAttribute('data-drawn') !== null")
-            return page
-
-        yield opened
-        browser.close()
+def open_page(map_files, open_map):
+    """Open one of the maps by name."""
+    return lambda name, *size: open_map(map_files[name], *size)
 
 
 def test_the_first_view_shows_grids_borders_and_problems_and_asks_nothing_of_the_network(open_page):
