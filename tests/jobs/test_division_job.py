@@ -384,7 +384,12 @@ def test_a_dask_cluster_divides_the_districts(app, put):
     put()
     shown = Shown()
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", silence_logs=50, host="127.0.0.1"
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address="127.0.0.1:0",
+        silence_logs=50,
+        host="127.0.0.1",
     ) as cluster:
         result = run_division(app, DRAFT, now=NOW, dask=cluster.scheduler_address, progress=shown)
 

@@ -307,7 +307,12 @@ def test_a_dask_cluster_locates_the_blocks(app, tmp_path):
 
     source = written(tmp_path, ".parquet")
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", silence_logs=50, host="127.0.0.1"
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address="127.0.0.1:0",
+        silence_logs=50,
+        host="127.0.0.1",
     ) as cluster:
         run_locating(app, order_of(source, tmp_path / "a.csv"), dask=cluster.scheduler_address, block_rows=BLOCK)
     run_locating(app, order_of(source, tmp_path / "b.csv"), processes=1, block_rows=BLOCK)
