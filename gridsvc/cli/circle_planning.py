@@ -199,6 +199,9 @@ def _print_sites(found: SitingAnswer) -> None:
         },
         as_json=False,
     )
+    if not found.sites:
+        click.echo("No candidate would bring anything more: ask for fewer minutes (--minutes), or other candidates.")
+        return
     print_result(
         [
             {

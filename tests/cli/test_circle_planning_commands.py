@@ -72,6 +72,17 @@ def test_sites_are_printed_and_written_the_same_every_time(gridsvc, tmp_path):
         assert placed["rank"].tolist() == [1, 2] and placed["community_code"].isin(COMMUNITIES).all()
 
 
+def test_where_no_candidate_helps_it_is_said(gridsvc, tmp_path):
+    path = tmp_path / "plots.csv"
+    path.write_text("lon,lat\n{},{}\n".format(*MIDDLE))  # where a shop stands
+
+    status, printed, _ = gridsvc(
+        "circle", "site", DISTRICT, *KIND, "--minutes", "5", "--candidates", str(path), "--datum", "cgcs2000", *AT
+    )
+
+    assert status == 0 and "No candidate would bring anything more" in printed
+
+
 def test_candidates_come_from_a_file(gridsvc, tmp_path):
     path = tmp_path / "plots.csv"
     path.write_text("name,lon,lat\n东地块,114.2502,30.5802\n")
