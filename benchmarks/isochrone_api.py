@@ -12,9 +12,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from _measuring import machine_noise
+from _serving import served
 from _street_lattice import SPACING_M, lattice_network, street_lattice
 
 from gridsvc.bootstrap import open_app
@@ -113,15 +112,8 @@ def main() -> None:
         var_dir = Path(folder)
         var_dir.chmod(0o755)
         places = put_city(var_dir, options.nodes)
-        environment = os.environ | {"GRIDSVC_VAR": folder, "GRIDSVC_PORT": "0", "GRIDSVC_LOG_LEVEL": "WARNING"}
-        command = [sys.executable, "-c", "from gridsvc.cli.main import main; main()", "serve"]
-        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as served:
-            try:
-                assert served.stdout is not None
-                host, _, port = served.stdout.readline().split("//")[1].split("/")[0].rpartition(":")
-                result = measure((host, int(port)), places, options.places)
-            finally:
-                served.terminate()
+        with served(var_dir) as (address, _):
+            result = measure(address, places, options.places)
     print(json.dumps(result, indent=None if options.json else 2))
     if not options.json:
         word = "PASS " if float(str(result["p95_ms"])) < WANTED_P95_MS else "SHORT"

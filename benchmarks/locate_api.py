@@ -17,7 +17,6 @@ import json
 import os
 import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -33,6 +32,7 @@ import shapely
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks._measuring import machine_noise
+from benchmarks._serving import served
 from gridsvc.bootstrap import open_app
 from gridsvc.settings import read_settings
 from tests.factories.coverage import DISTRICT, coverage_content
@@ -172,15 +172,8 @@ def main() -> None:
         var_dir = Path(folder)
         var_dir.chmod(0o755)
         box = put_city(var_dir, options.side)
-        environment = os.environ | {"GRIDSVC_VAR": folder, "GRIDSVC_PORT": "0", "GRIDSVC_LOG_LEVEL": "WARNING"}
-        command = [sys.executable, "-c", "from gridsvc.cli.main import main; main()", "serve"]
-        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as served:
-            try:
-                assert served.stdout is not None
-                host, _, port = served.stdout.readline().split("//")[1].split("/")[0].rpartition(":")
-                result = measure((host, int(port)), box, options.rate, options.seconds, served.pid, var_dir)
-            finally:
-                served.terminate()
+        with served(var_dir) as (address, pid):
+            result = measure(address, box, options.rate, options.seconds, pid, var_dir)
     print(json.dumps(result, indent=None if options.json else 2))
     if not options.json:
         word = "PASS " if result["p99_ms"] < WANTED_P99_MS else "SHORT"
