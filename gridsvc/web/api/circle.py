@@ -32,8 +32,8 @@ class IsochroneQuery(At):
     lon: QueryDegrees
     lat: QueryDegrees
     datum: Datum
-    minutes: list[int] = Field(
-        [5, 10, 15], min_length=1, max_length=6, description="Walking times. Unit: min, 1 to 60."
+    minutes: list[Annotated[int, Field(ge=1, le=circles.MOST_MINUTES)]] = Field(
+        [5, 10, 15], min_length=1, max_length=6, description="Walking times. Unit: min."
     )
     hour: float | None = Field(
         None,
