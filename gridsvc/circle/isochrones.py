@@ -546,8 +546,18 @@ def level_areas(field: WalkField, limits_s: Sequence[float], speed_m_s: float) -
     values = np.minimum(field.seconds, max(limits_s) + cell_s)
     for limit in limits_s:
         _move_off(values.ravel(), limit)
-    contours = contour_generator(field.x, field.y, values, fill_type=FillType.OuterOffset)
-    return [_polygons(*contours.filled(-1.0, limit)) for limit in limits_s]
+    return [_level_area(field, values, limit) for limit in limits_s]
+
+
+def _level_area(field: WalkField, values: Floats, limit: float) -> MultiPolygon:
+    """Return the area of values up to a limit, looked for in the window that holds them; the rest cannot change its contour."""
+    within = values <= limit
+    rows, columns = np.flatnonzero(within.any(axis=1)), np.flatnonzero(within.any(axis=0))
+    if len(rows) == 0:
+        return MultiPolygon()
+    window = (slice(max(0, rows[0] - 1), rows[-1] + 2), slice(max(0, columns[0] - 1), columns[-1] + 2))
+    contours = contour_generator(field.x[window[1]], field.y[window[0]], values[window], fill_type=FillType.OuterOffset)
+    return _polygons(*contours.filled(-1.0, limit))
 
 
 @njit(cache=True, nogil=True)

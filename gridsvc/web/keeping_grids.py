@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 
 from gridsvc.bootstrap import App
 from gridsvc.errors import GridsvcError
@@ -21,12 +22,18 @@ logger = logging.getLogger(__name__)
 KEEP_S = 1.0
 
 
-def start_keeping_grids(app: App, *, every_s: float = KEEP_S) -> threading.Event:
-    """Start holding the grids in force and return the event that stops it. A refusal is logged and it goes on."""
+def start_keeping_grids(
+    app: App, *, every_s: float = KEEP_S, held: Callable[[], None] = lambda: None
+) -> threading.Event:
+    """Start holding the grids in force and return the event that stops it. A refusal is logged and it goes on.
+
+    ``held`` is called once, after the first attempt.
+    """
     ending = threading.Event()
 
     def run() -> None:
         warm()
+        tell: Callable[[], None] | None = held
         while not ending.is_set():
             try:
                 with app.unit_of_work() as uow:
@@ -37,6 +44,9 @@ def start_keeping_grids(app: App, *, every_s: float = KEEP_S) -> threading.Event
             except Exception:
                 # whatever it is, the next change must still be prepared for
                 logger.exception("the index of the grids was not renewed")
+            if tell is not None:
+                tell()
+                tell = None
             ending.wait(every_s)
 
     threading.Thread(target=run, name="keep-grids", daemon=True).start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import fcntl
+import gc
 import json
 import logging
 import os
@@ -163,9 +164,15 @@ def _build(settings: Settings, url: str, rate_limit: RateLimit) -> Any:
     start_settling(app)
     start_clearing_uploads(app)
     app.events.start()
-    start_keeping_grids(app)
+    start_keeping_grids(app, held=_keep_memory)
     start_warming()
     return create_app(app, settings, rate_limit)
+
+
+def _keep_memory() -> None:
+    """Take what a worker holds by now as held for good: looking for garbage in all of it would stop every request for 0.2 s."""
+    gc.collect()
+    gc.freeze()
 
 
 def _options(settings: Settings, listener: socket.socket) -> dict[str, Any]:
