@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gridsvc.division.borders import are_among, vertex_keys
 from gridsvc.division.communities import DivisionRules, Floats, Geometries
 from gridsvc.division.cuts import clear_of, first_hits, line_vertices
-from gridsvc.division.snap_rounding import snap_rounded
+from gridsvc.geo.snap_rounding import snap_rounded
 
 # lines within so many steps of the snapping grid of a new line are noded again with it
 _NEAR_SNAPS = 4.0

@@ -8,7 +8,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gridsvc.division.snap_rounding import snap_rounded
+from gridsvc.geo.snap_rounding import snap_rounded
 
 STEP_M = 0.01
 

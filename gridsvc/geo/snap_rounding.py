@@ -13,7 +13,8 @@ import shapely
 from numba import njit
 from numpy.typing import NDArray
 
-from gridsvc.division.communities import Geometries, Integers
+Geometries = NDArray[np.object_]
+Integers = NDArray[np.integer]
 
 
 def snap_rounded(lines: Geometries, step_m: float) -> Geometries:
