@@ -69,8 +69,8 @@ class PlanarMap:
     @property
     def length_m(self) -> Floats:
         """Return the length of each edge. Unit: m."""
-        step = self.noded.pixels[self.noded.edges[:, 1]] - self.noded.pixels[self.noded.edges[:, 0]]
-        return np.hypot(step[:, 0], step[:, 1]).astype(np.float64) * self.noded.step_m
+        ends = self.noded.pixels.astype(np.float64)[self.noded.edges]
+        return np.asarray(np.hypot(*(ends[:, 1] - ends[:, 0]).T) * self.noded.step_m, dtype=np.float64)
 
     @property
     def area_m2(self) -> Floats:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 Geometries = NDArray[np.object_]
 Integers = NDArray[np.integer]
-Floats = NDArray[np.floating]
+Floats = NDArray[np.float64]
 
 # segments in a tile of the plane: few enough to compare each with each
 _SEGMENTS_A_TILE = 24.0

@@ -78,7 +78,7 @@ class Distortion:
 
     jitter_m: float = 2.0
     shifted: float = 0.0
-    shift_m: float = 15.0
+    shift_m: float = 9.0
     missing: float = 0.0
     merged: float = 0.0
     split: float = 0.0
@@ -191,7 +191,14 @@ def _moves(city: ParcelCity, distortion: Distortion, rng: np.random.Generator) -
         distortion.shift_m,
         distortion.jitter_m * np.sqrt(rng.random(count)),
     )
-    return np.stack([np.cos(angle), np.sin(angle)], axis=1) * reach[:, None]
+    moves = np.stack([np.cos(angle), np.sin(angle)], axis=1) * reach[:, None]
+    while True:
+        # what would fold a parcel over stays where it is
+        shapes = city.polygons(moves)
+        folded = ~shapely.is_valid(shapes) | ~shapely.is_empty(shapely.coverage_invalid_edges(shapes))
+        if not folded.any():
+            return moves
+        moves[city.places[folded[city.parcel]]] = 0.0
 
 
 def _merged(city: ParcelCity, grid: Integers, share: float, rng: np.random.Generator) -> Integers:
@@ -310,3 +317,16 @@ def copies(
         used = replace(distortion, jitter_m=0.0, shifted=0.0) if same_lines and k < 2 else distortion
         made.append(drawn(city, f"copy {k + 1}", grid_of_parcel, used, seed=seed + k))
     return made
+
+
+def true_matches(city: ParcelCity, one: DrawnNet, other: DrawnNet, *, share: float = 0.5) -> set[tuple[int, int]]:
+    """Return the pairs of rows that truly are one grid: parcels held by both are over ``share`` of the land held by either."""
+    area = shapely.area(city.polygons())
+    a, b = one.grid_of_parcel, other.grid_of_parcel
+    both = (a >= 0) & (b >= 0)
+    pairs, inverse = np.unique(np.column_stack([a, b])[both], axis=0, return_inverse=True)
+    shared = np.bincount(inverse.ravel(), area[both])
+    all_a = np.bincount(a[a >= 0], area[a >= 0])[pairs[:, 0]]
+    all_b = np.bincount(b[b >= 0], area[b >= 0])[pairs[:, 1]]
+    alike = shared > share * (all_a + all_b - shared)
+    return {(int(i), int(j)) for i, j in pairs[alike]}
