@@ -102,6 +102,7 @@ def overlay(
     weight: Sequence[float] | None = None,
     boundary: shapely.Geometry | None = None,
     lines: Geometries | None = None,
+    keep_land: bool = True,
     step_m: float = STEP_M,
 ) -> Overlay:
     """Return the atoms of nets: an exact coverage of all land that any net holds, and of what they enclose together.
@@ -119,6 +120,9 @@ def overlay(
         Land to look at. What is outside is left out; land inside that nobody holds is an orphan. Default: all land of the nets.
     lines
         Lines that borders are to stay on (streets, walls, water); they count more than any net and cut nothing by themselves.
+    keep_land
+        Keep all land that any net holds. If not, slivers along the outer edge may go to the outside as to any neighbour, and the outer edge
+        of most nets (or of the one that counts most) stays.
     step_m
         Step of the grid that vertices are rounded to. Unit: m.
 
@@ -153,7 +157,7 @@ def overlay(
         shapely.prepare(boundary)
         kept = shapely.intersects_xy(boundary, inside[:, 0], inside[:, 1])
     on_line = _on_lines(planar.noded, given, step_m) * (1.0 + 2.0 * weights.sum())
-    into = _absorbed(planar, label, kept, weights, on_line, tolerance_m)
+    into = _absorbed(planar, label, kept, weights, on_line, tolerance_m, keep_land)
     return _overlay_of(tuple(nets), planar, label, owners, kept, into)
 
 
@@ -242,8 +246,9 @@ def _absorbed(
     weights: Floats,
     on_line: Floats,
     tolerance_m: float,
+    keep_land: bool,
 ) -> Integers:
-    """Return the face that each face goes to, itself where it stays."""
+    """Return the face that each face goes to, itself where it stays, and the number of faces where it goes outside."""
     if tolerance_m == 0.0 or planar.faces == 0:
         return np.arange(planar.faces)
     length = planar.length_m
@@ -253,9 +258,24 @@ def _absorbed(
     area = planar.area_m2
     is_thin = kept & (2.0 * area < tolerance_m * perimeter)
     is_thin[_last_of_a_grid(label, area, is_thin, kept)] = False
-    start = np.searchsorted(np.sort(planar.face), np.arange(planar.faces + 1))
-    halves = np.argsort(planar.face, kind="stable")
-    return _grown(planar.face, start, halves, length, on_line, area, label, kept, is_thin, weights)
+    # the outside is one more face, which nobody holds
+    face = np.where(planar.face >= 0, planar.face, planar.faces)
+    halves = np.argsort(face, kind="stable")
+    start = np.searchsorted(face[halves], np.arange(planar.faces + 2))
+    label = np.vstack([label, np.full((1, label.shape[1]), NOBODY)])
+    into = _grown(
+        face,
+        start,
+        halves,
+        length,
+        on_line,
+        np.append(area, 0.0),
+        label,
+        np.append(kept, not keep_land),
+        np.append(is_thin, False),
+        weights,
+    )
+    return into[:-1]
 
 
 def _last_of_a_grid(label: Integers, area: Floats, is_thin: NDArray[np.bool_], kept: NDArray[np.bool_]) -> Integers:
@@ -301,7 +321,7 @@ def _grown(
             into[f] = target
             for k in range(start[f], start[f + 1]):
                 g = face[halves[k] ^ 1]
-                if g >= 0 and into[g] < 0:
+                if into[g] < 0:
                     _offer(queue, g, face, start, halves, length, on_line, area, label, kept, into, weights)
         # thin land with no sound land beside it: its largest face is as sound as any
         if seed < 0 or into[seed] >= 0:
@@ -309,7 +329,7 @@ def _grown(
         into[seed] = seed
         for k in range(start[seed], start[seed + 1]):
             g = face[halves[k] ^ 1]
-            if g >= 0 and into[g] < 0:
+            if into[g] < 0:
                 _offer(queue, g, face, start, halves, length, on_line, area, label, kept, into, weights)
     return into
 
@@ -333,14 +353,14 @@ def _offer(
     best, target = 0.0, -1
     for k in range(start[f], start[f + 1]):
         g = face[halves[k] ^ 1]
-        if g < 0 or not kept[g] or into[g] < 0:
+        if not kept[g] or into[g] < 0:
             continue
         root = into[g]
         shared, held = 0.0, 0.0
         is_first = True
         for m in range(start[f], start[f + 1]):
             other = face[halves[m] ^ 1]
-            if other < 0 or into[other] != root:
+            if into[other] != root:
                 continue
             if m < k:
                 is_first = False
@@ -370,9 +390,10 @@ def _overlay_of(
     into: Integers,
 ) -> Overlay:
     """Return the overlay of faces, once it is known which goes where."""
-    final = label[into]
+    stays = kept & (into < planar.faces)
+    final = np.vstack([label, np.full((1, len(nets)), NOBODY)])[into]
     claims = _claims(owners, into)
-    part = planar.connected(np.where(kept, _alike(final, claims, into), -1))
+    part = planar.connected(np.where(stays, _alike(final, claims, into), -1))
     known = np.flatnonzero(part >= 0)
     representative = known[np.unique(part[known], return_index=True)[1]]
     part_of_root = np.full(planar.faces, -1, dtype=np.int64)
@@ -412,7 +433,7 @@ def _claims(owners: list[tuple[Integers, Integers, Integers]], into: Integers) -
 def _alike(final: Integers, claims: Integers, into: Integers) -> Integers:
     """Return a number of each face, the same for faces with the same owners, further ones too."""
     # the further owners of a face as one number, 0 for none
-    further = np.zeros(len(final), dtype=np.int64)
+    further = np.zeros(len(final) + 1, dtype=np.int64)
     if len(claims):
         starts = np.flatnonzero(np.append(True, claims[1:, 0] != claims[:-1, 0]))
         sets: dict[bytes, int] = {}
