@@ -20,6 +20,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "redraw": ("gridsvc.cli.redraws", "redraw", "Draft, check, approve and discard changes of grids."),
     "quality": ("gridsvc.cli.quality", "quality", "Report on the quality of grids in force, a draft, or a file."),
     "merge": ("gridsvc.cli.merging", "merge", "Merge the grids of three networks into one net."),
+    "networks": (
+        "gridsvc.cli.networks",
+        "networks",
+        "Compare and align networks, carry figures over, ask who answers.",
+    ),
     "assign": ("gridsvc.cli.assigning", "assign", "Assign grid workers to governance grids."),
     "locate": ("gridsvc.cli.locating", "locate", "Find the grids of the points in a file."),
     "relocate": ("gridsvc.cli.relocating", "relocate", "Give stored reports the grids of their place and time."),

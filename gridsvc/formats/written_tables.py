@@ -10,7 +10,7 @@ import json
 import re
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -127,21 +127,47 @@ def _write_geopackage(frame: pd.DataFrame, points: np.ndarray, path: Path, layer
 
 
 def _write_xlsx(frame: pd.DataFrame, points: np.ndarray, path: Path, layer: str) -> None:
-    if len(frame) > XLSX_ROWS:
-        raise RequestInvalidError(
-            f"A sheet holds {XLSX_ROWS:,} rows, and there are {len(frame):,}.",
-            hint="Write .csv or .gpkg, or narrow what is exported.",
-            field="out",
-        )
+    path.write_bytes(_workbook({layer: _with_lonlat(frame, points)}))
+
+
+def write_sheets(path: Path, sheets: Mapping[str, pd.DataFrame]) -> None:
+    """Write tables of texts and numbers as the sheets of a workbook, which appears whole or not at all; missing values stay empty.
+
+    Raises
+    ------
+    RequestInvalidError
+        When a table is longer than a sheet.
+    FileUnreadableError
+        When the file cannot be written there.
+    """
+    content = _workbook(sheets)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".gridsvc-", dir=path.parent) as folder:
+            made = Path(folder) / path.name
+            made.write_bytes(content)
+            made.replace(path)
+    except OSError as wrong:
+        raise FileUnreadableError(
+            f"{path} cannot be written: {wrong.strerror or wrong}.", hint="Check the folder.", path=str(path)
+        ) from wrong
+
+
+def _workbook(sheets: Mapping[str, pd.DataFrame]) -> bytes:
     book = openpyxl.Workbook(write_only=True)
-    sheet = book.create_sheet(layer)
-    table = _with_lonlat(frame, points)
-    sheet.append([str(name) for name in table.columns])
-    for row in table.astype(object).where(table.notna(), None).itertuples(index=False, name=None):
-        sheet.append([_text_cell(sheet, value) if isinstance(value, str) else value for value in row])
+    for name, table in sheets.items():
+        if len(table) > XLSX_ROWS:
+            raise RequestInvalidError(
+                f"A sheet holds {XLSX_ROWS:,} rows, and there are {len(table):,}.",
+                hint="Write .csv or .gpkg, or narrow what is exported.",
+                field="out",
+            )
+        sheet = book.create_sheet(name)
+        sheet.append([_text_cell(sheet, str(column)) for column in table.columns])
+        for row in table.astype(object).where(table.notna(), None).itertuples(index=False, name=None):
+            sheet.append([_text_cell(sheet, value) if isinstance(value, str) else value for value in row])
     stamped = BytesIO()
     book.save(stamped)
-    path.write_bytes(_without_times(stamped))
+    return _without_times(stamped)
 
 
 def _text_cell(sheet, text: str) -> WriteOnlyCell:

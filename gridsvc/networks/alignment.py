@@ -100,7 +100,8 @@ def align(
     # the reference outweighs all others together
     weight = [1.0 + len(nets) if name == reference else 1.0 for name in names]
     atoms = overlay(nets, tolerance_m=tolerance_m, weight=weight, lines=lines, keep_land=False, step_m=step_m)
-    gained, lost = [], []
+    gained: list[Floats] = []
+    lost: list[Floats] = []
     for n, net in enumerate(nets):
         of_net = atoms.moved.net == n
         for rows, sums in ((atoms.moved.to_row, gained), (atoms.moved.from_row, lost)):
