@@ -188,5 +188,5 @@ def _ewkb(kind: Geometry, values: pd.Series) -> pa.Array:
         single = shapely.get_type_id(geometries) == _POLYGON
         promoted = shapely.multipolygons(geometries[single], indices=np.arange(single.sum())) if single.any() else []
         geometries[single] = promoted
-    tagged = shapely.set_srid(geometries, STORAGE_SRID)
+    tagged = shapely.set_srid(geometries, max(kind.srid, 0))
     return pa.array(shapely.to_wkb(tagged, hex=True, include_srid=True), type=pa.string())

@@ -24,6 +24,7 @@ from gridsvc.bootstrap import EndingInOrder, connect_app, embedded_server, open_
 from gridsvc.errors import ConflictError, GridsvcError, SettingError
 from gridsvc.settings import Settings
 from gridsvc.web.application import create_app, make_rate_limit
+from gridsvc.web.drawing_tiles import start_drawing_tiles
 from gridsvc.web.keeping_grids import start_keeping_grids
 from gridsvc.web.rate_limits import RateLimit
 from gridsvc.web.request_loop import LoopWorker
@@ -165,6 +166,7 @@ def _build(settings: Settings, url: str, rate_limit: RateLimit) -> Any:
     start_clearing_uploads(app)
     app.events.start()
     start_keeping_grids(app, held=_keep_memory)
+    start_drawing_tiles(app)
     start_warming()
     return create_app(app, settings, rate_limit)
 

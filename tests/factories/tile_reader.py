@@ -68,7 +68,7 @@ def layer_names(tile: bytes) -> list[str]:
 
 
 def features(tile: bytes, name: str | None = None) -> list[dict]:
-    """Return the tags of every feature of a tile's layer (the first, or ``name``), with ``id`` and ``points`` (tile units)."""
+    """Return the tags of every feature of a tile's layer (the first, or ``name``), with ``id``, ``points`` (tile units) and ``commands``."""
     layers = [v for n, v in _fields(tile) if n == 3]
     layer = layers[layer_names(tile).index(name) if name else 0]
     keys = [v.decode() for n, v in _fields(layer) if n == 3]
@@ -77,5 +77,28 @@ def features(tile: bytes, name: str | None = None) -> list[dict]:
     for feature in (dict(_fields(v)) for n, v in _fields(layer) if n == 2):
         tags = _packed(feature.get(2, b""))
         read = {keys[k]: values[v] for k, v in zip(tags[::2], tags[1::2], strict=True)}
-        found.append(read | {"id": feature.get(1), "points": _points(_packed(feature[4]))})
+        commands = _packed(feature[4])
+        found.append(read | {"id": feature.get(1), "points": _points(commands), "commands": commands})
     return found
+
+
+def rings(tile: bytes, name: str | None = None) -> dict[str, list[list[tuple[int, int]]]]:
+    """Return the rings of every polygon of a tile's layer by its code, closed, in tile units."""
+    return {f["code"]: _rings(f["commands"]) for f in features(tile, name)}
+
+
+def _rings(commands: list[int]) -> list[list[tuple[int, int]]]:
+    made, x, y, at = [], 0, 0, 0
+    while at < len(commands):
+        command, count = commands[at] & 7, commands[at] >> 3
+        at += 1
+        if command == 7:
+            made[-1].append(made[-1][0])
+            continue
+        for _ in range(count):
+            dx, dy = (v >> 1 ^ -(v & 1) for v in commands[at : at + 2])
+            x, y, at = x + dx, y + dy, at + 2
+            if command == 1:
+                made.append([])
+            made[-1].append((x, y))
+    return made

@@ -138,13 +138,17 @@ def test_check_constraints_are_those_of_the_tables(empty, connection):
     ]
 
 
+# what is drawn, not where it is: no CRS, and at a far zoom a narrow shape touches itself
+PIXELS = ("tile_shapes", "shape")
+
+
 @pytest.mark.postgis
 def test_every_geometry_has_an_index_and_is_held_sound(connection):
     for table in metadata.tables.values():
         indexed = {column.name for index in table.indexes for column in index.columns}
         checked = {str(c.name) for c in table.constraints if isinstance(c, CheckConstraint)}
         for column in table.columns:
-            if hasattr(column.type, "geometry_type"):
+            if hasattr(column.type, "geometry_type") and (table.name, column.name) != PIXELS:
                 assert column.type.srid == 4490, (table.name, column.name)
                 assert f"ck_{table.name}_{column.name}_sound" in checked, (table.name, column.name)
                 assert column.name in indexed or column.name in ("entrance", "entrances"), (table.name, column.name)

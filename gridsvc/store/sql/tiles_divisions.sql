@@ -1,29 +1,18 @@
-WITH tile AS (
-  SELECT ST_TileEnvelope(:z, :x, :y) AS box,
-         ST_SetSRID(ST_Transform(ST_TileEnvelope(:z, :x, :y, margin => CAST(:buffer AS float8) / :extent), 4326), 4490) AS around
-),
+WITH {placed},
 drawn AS (
-  SELECT d.code, d.name, CAST(d.code AS bigint) AS feature_id,
-         CASE WHEN :detailed THEN d.parent_code END AS parent_code,
-         -- CGCS2000 and WGS 84 are the same numbers here, which spares a datum step
-         ST_AsMVTGeom(ST_Transform(ST_SetSRID(d.geom, 4326), 3857), tile.box, :extent, :buffer) AS geom
-  FROM divisions d, tile
-  WHERE d.level = :level
-    AND d.code LIKE :scope
-    AND d.geom && tile.around
-    AND d.valid_from <= :at AND (d.valid_to IS NULL OR d.valid_to > :at)
+  SELECT p.code, p.name, CAST(p.code AS bigint) AS feature_id,
+         CASE WHEN :detailed THEN p.parent_code END AS parent_code,
+         p.pixels AS geom
+  FROM placed AS p
+  WHERE NOT ST_IsEmpty(p.pixels)
 ),
 -- a polygon cut by tiles would carry its name once in each; its label point lies in one tile only
 labels AS (
-  SELECT d.code, d.name, CAST(d.code AS bigint) AS feature_id,
-         ST_AsMVTGeom(ST_Transform(ST_SetSRID(ST_PointOnSurface(d.geom), 4326), 3857), tile.box, :extent, 0) AS geom
-  FROM divisions d, tile
-  WHERE d.level = :level
-    AND d.code LIKE :scope
-    AND d.geom && tile.around
-    AND d.valid_from <= :at AND (d.valid_to IS NULL OR d.valid_to > :at)
+  SELECT p.code, p.name, CAST(p.code AS bigint) AS feature_id, ST_MakePoint(p.label_x, p.label_y) AS geom
+  FROM placed AS p
+  WHERE p.label_x >= 0 AND p.label_x < :extent AND p.label_y >= 0 AND p.label_y < :extent
 )
 -- layers of a tile are simply one after another
-SELECT coalesce((SELECT ST_AsMVT(drawn, :layer, :extent, 'geom', 'feature_id' ORDER BY drawn.code) FROM drawn WHERE geom IS NOT NULL), '')
+SELECT coalesce((SELECT ST_AsMVT(drawn, :layer, :extent, 'geom', 'feature_id' ORDER BY drawn.code) FROM drawn HAVING count(*) > 0), '')
     || coalesce((SELECT ST_AsMVT(labels, :layer || '_labels', :extent, 'geom', 'feature_id' ORDER BY labels.code)
-                 FROM labels WHERE geom IS NOT NULL HAVING count(*) > 0), '')
+                 FROM labels HAVING count(*) > 0), '')

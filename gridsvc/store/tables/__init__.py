@@ -46,6 +46,7 @@ from gridsvc.store.tables.photos import photo_uploads, photos
 from gridsvc.store.tables.redraw_steps import redraw_steps
 from gridsvc.store.tables.relocations import relocations
 from gridsvc.store.tables.residences import residences
+from gridsvc.store.tables.tile_shapes import tile_ground, tile_shapes, tile_version
 from gridsvc.store.tables.workforce import assignments, worker_kinds, workers
 
 __all__ = [
@@ -97,6 +98,9 @@ __all__ = [
     "residence_times",
     "residences",
     "streets",
+    "tile_ground",
+    "tile_shapes",
+    "tile_version",
     "tokens",
     "unplaced_reports",
     "users",
