@@ -226,6 +226,15 @@ def is_current(uow: UnitOfWork, version: str) -> bool:
     return GridHistory(uow.connection).version() == version
 
 
+def epoch_at(uow: UnitOfWork, version: str, at: datetime) -> tuple[str, int]:
+    """Return the version (a newer one where there is one) and the number of the time, between two changes of its grids, that holds ``at``.
+
+    All that is drawn of the grids of one version is the same throughout an epoch.
+    """
+    known, changes = _LOOKUP.epochs_of(GridHistory(uow.connection), version)
+    return known, _epoch(changes, at)
+
+
 def last_version() -> str | None:
     """Return the version this process answered from last: a guess, to be confirmed by what is read from the database."""
     return _LOOKUP.last

@@ -1,31 +1,94 @@
-"""Vector tiles for the map: checks what is asked, reads it from the store, says how long it may be kept."""
+"""Vector tiles for the map: checks what is asked, reads it from the store, holds what was read as long as it is right.
+
+Tiles of grids and divisions are held in the process, by scope, version of the grids, version of their shapes, and the time between
+two changes that was asked for. The versions are asked of the database for every tile, so that a change is never missed.
+"""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
-from dataclasses import dataclass
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from gridsvc.errors import NotFoundError, RequestInvalidError
+from gridsvc.services.grid_lookup import epoch_at
 from gridsvc.store.tiles import LAYERS, MAX_ZOOM, TileRepository
 from gridsvc.store.unit_of_work import UnitOfWork
 
 LAYER_NAMES = tuple(LAYERS)
 
 
-@dataclass(frozen=True, slots=True)
+# held in each process. Unit: bytes, of tiles and what they compress to
+_HELD_BYTES = 64 * 2**20
+# a tile held takes about so much beside its bytes
+_ENTRY_BYTES = 600
+# smaller ones do not get smaller by compression
+_COMPRESS_FROM_BYTES = 256
+
+
+@dataclass(frozen=True)
 class Tile:
     """One vector tile: its bytes (empty when nothing is drawn there) and a tag that changes with them."""
 
     content: bytes
     tag: str
-    is_dated: bool
+
+    @cached_property
+    def compressed(self) -> bytes | None:
+        """The bytes compressed with gzip, always the same ones; None where it would not pay."""
+        # mtime 0: the same tile is the same bytes whenever it is compressed
+        return gzip.compress(self.content, 6, mtime=0) if len(self.content) >= _COMPRESS_FROM_BYTES else None
+
+    @property
+    def size(self) -> int:
+        """Unit: bytes, compressed ones included."""
+        return len(self.content) + len(self.compressed or b"") + _ENTRY_BYTES
+
+
+@dataclass
+class _Held:
+    """Tiles of one state of grids and shapes, those asked for last; a tile of another state empties it first."""
+
+    state: tuple[str, str] = ("", "")
+    tiles: OrderedDict[tuple, Tile] = field(default_factory=OrderedDict)
+    size: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def find(self, state: tuple[str, str], key: tuple) -> Tile | None:
+        with self.lock:
+            if state != self.state:
+                return None
+            found = self.tiles.get(key)
+            if found is not None:
+                self.tiles.move_to_end(key)
+            return found
+
+    def keep(self, state: tuple[str, str], key: tuple, tile: Tile) -> None:
+        size = tile.size
+        with self.lock:
+            if state != self.state:
+                self.state, self.size = state, 0
+                self.tiles.clear()
+            if key not in self.tiles:
+                self.tiles[key] = tile
+                self.size += size
+            while self.size > _HELD_BYTES:
+                self.size -= self.tiles.popitem(last=False)[1].size
+
+
+_HELD = _Held()
 
 
 def render_tile(
     uow: UnitOfWork, layer: str, z: int, x: int, y: int, *, at: datetime, since: datetime | None = None
 ) -> Tile:
     """Return the tile of one layer, the same bytes whenever the data are the same.
+
+    Its statements need not be of one state: a tile is read after the versions it is held by, hence never older than they are.
 
     Raises
     ------
@@ -44,5 +107,18 @@ def render_tile(
             x=x,
             y=y,
         )
-    content = TileRepository(uow.connection, uow.scope).tile(layer, z, x, y, at=at, since=since)
-    return Tile(content, hashlib.sha256(content).hexdigest()[:32], LAYERS[layer].dated)
+    repository = TileRepository(uow.connection, uow.scope)
+    if not LAYERS[layer].is_shaped or z < LAYERS[layer].min_zoom:
+        return _tile(repository.tile(layer, z, x, y, at=at, since=since))
+    grids, shapes = repository.version()
+    grids, epoch = epoch_at(uow, grids, at)
+    state, key = (grids, shapes), (layer, z, x, y, uow.scope, epoch)
+    held = _HELD.find(state, key)
+    if held is None:
+        held = _tile(repository.tile(layer, z, x, y, at=at))
+        _HELD.keep(state, key, held)
+    return held
+
+
+def _tile(content: bytes) -> Tile:
+    return Tile(content, hashlib.sha256(content).hexdigest()[:32])

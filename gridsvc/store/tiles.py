@@ -30,16 +30,12 @@ _CLIP = BUFFER + (5**0.5 - 1) / 2 / 2
 
 @dataclass(frozen=True, slots=True)
 class TileLayer:
-    """One layer: its SQL file, from which zoom it is drawn, from which zoom with all attributes, fixed SQL parameters.
-
-    ``dated`` layers change with ``at``; the others are the same at every instant.
-    """
+    """One layer: its SQL file, from which zoom it is drawn, from which zoom with all attributes, fixed SQL parameters."""
 
     sql: str
     min_zoom: int
     detail_zoom: int = 0
     parameters: dict[str, Any] = field(default_factory=dict)
-    dated: bool = True
 
     @property
     def is_shaped(self) -> bool:
@@ -55,9 +51,9 @@ LAYERS: dict[str, TileLayer] = {
     "grids_social": TileLayer("tiles_grids", 12, 13, {"about": "social"}),
     "grids_security": TileLayer("tiles_grids", 12, 13, {"about": "security"}),
     "grids_unified": TileLayer("tiles_grids", 12, 13, {"about": "unified"}),
-    "streets": TileLayer("tiles_streets", 8, 13, dated=False),
-    "water": TileLayer("tiles_water", 6, 12, dated=False),
-    "residences": TileLayer("tiles_residences", 13, 16, dated=False),
+    "streets": TileLayer("tiles_streets", 8, 13),
+    "water": TileLayer("tiles_water", 6, 12),
+    "residences": TileLayer("tiles_residences", 13, 16),
     "facilities": TileLayer("tiles_facilities", 11, 14),
     "components": TileLayer("tiles_components", 14, 16),
     "reports": TileLayer("tiles_reports", 6, 14),

@@ -10,7 +10,10 @@ from factories import served_town, tile_reader
 from factories import stored_town as town
 from sqlalchemy import text
 
+from gridsvc.services import tiles
+from gridsvc.services.tile_shapes import renew_tile_shapes
 from gridsvc.services.tiles import LAYER_NAMES
+from gridsvc.store.tiles import TileRepository
 
 pytestmark = pytest.mark.postgis
 MVT = "application/vnd.mapbox-vector-tile"
@@ -176,3 +179,46 @@ def test_reports_before_since_are_left_out(town_client):
 
     assert fetch(town_client, "reports", query_string={"since": "2026-03-05T00:00:00Z"}).status_code == 200
     assert fetch(town_client, "reports", query_string={"since": "2026-03-06T00:00:00Z"}).status_code == 204
+
+
+def test_a_tile_is_read_once_while_nothing_changes(town_client, monkeypatch):
+    asked = []
+    read = TileRepository.tile
+    monkeypatch.setattr(TileRepository, "tile", lambda *a, **k: asked.append(a[1:]) or read(*a, **k))
+
+    first, again = fetch(town_client, "grids_social"), fetch(town_client, "grids_social")
+    past = fetch(town_client, "grids_social", query_string={"at": "2026-02-01T00:00:00Z"})
+
+    assert asked == [("grids_social", *map(int, here(14).split("/")))]
+    assert first.data == again.data == past.data
+
+
+def test_a_held_tile_of_one_scope_is_not_given_to_another(town_client, token_of):
+    scopes = ("", town.STREETS[0], town.COMMUNITIES[0], town.STREETS[1])
+    tokens = {scope: token_of("viewer", scope, f"of{scope}") for scope in scopes}
+
+    for scope in (*scopes, *scopes):
+        codes = {
+            f["code"] for f in tile_reader.features(fetch(town_client, "grids_social", 12, headers=tokens[scope]).data)
+        }
+        assert codes == {code for code in town.grid_frame()["code"] if code.startswith(scope)}
+
+
+def test_tiles_held_stay_within_their_room(town_client, monkeypatch):
+    monkeypatch.setattr(tiles, "_HELD_BYTES", 3000)
+    for z in range(12, 17):
+        fetch(town_client, "grids_social", z)
+
+    assert 0 < tiles._HELD.size <= 3000
+    assert tiles._HELD.size == sum(tile.size for tile in tiles._HELD.tiles.values())
+
+
+def test_shapes_drawn_anew_are_those_of_the_next_tile(town_client, open_uow, connection):
+    with open_uow() as uow:
+        assert renew_tile_shapes(uow) > 0
+    before = fetch(town_client, "grids_social", 13)
+    connection.execute(text("UPDATE tile_shapes SET shape = ST_Translate(shape, 5, 0)"))
+    assert fetch(town_client, "grids_social", 13).data == before.data
+    connection.execute(text("UPDATE tile_version SET version = gen_random_uuid()"))
+
+    assert fetch(town_client, "grids_social", 13).data != before.data

@@ -6,13 +6,11 @@ next tile. Answers to callers with a token, or inside a scope, stay out of share
 
 from __future__ import annotations
 
-import gzip
-
 from flask import Blueprint, Response, request
 from pydantic import Field
 
 from gridsvc.services.tiles import Tile, render_tile
-from gridsvc.web.callers import caller, now, open_uow
+from gridsvc.web.callers import caller, now, read_by_statements
 from gridsvc.web.parameters import At, Instant
 from gridsvc.web.routing import Answer, Endpoints
 
@@ -20,8 +18,6 @@ vector_tiles = Blueprint("tiles", __name__)
 endpoints = Endpoints(vector_tiles)
 
 MVT = "application/vnd.mapbox-vector-tile"
-# smaller ones do not get smaller by compression
-_COMPRESS_FROM_BYTES = 256
 
 
 class TileQuery(At):
@@ -51,23 +47,22 @@ def get_tile(layer: str, z: int, x: int, y: int, query: TileQuery) -> Response:
     Layers: districts, street_offices, communities, grids_urban, grids_social, grids_security, grids_unified, streets,
     water, residences, facilities, components, reports, workers (at a point inside their grid, never at home).
     """
-    with open_uow() as uow:
-        tile = render_tile(uow, layer, z, x, y, at=query.at or now(), since=query.since)
+    at = query.at or now()
+    tile = read_by_statements(lambda uow: render_tile(uow, layer, z, x, y, at=at, since=query.since), caller().scope)
     return _tile_answer(tile)
 
 
 def _tile_answer(tile: Tile) -> Response:
-    compressed = len(tile.content) >= _COMPRESS_FROM_BYTES and request.accept_encodings["gzip"] > 0
+    accepted = tile.compressed if request.accept_encodings["gzip"] > 0 else None
     answer = Response(status=200 if tile.content else 204)
     if tile.content:
-        # mtime 0: the same tile is the same bytes whenever it is compressed
-        answer.set_data(gzip.compress(tile.content, 6, mtime=0) if compressed else tile.content)
+        answer.set_data(tile.content if accepted is None else accepted)
         answer.content_type = MVT
-    if compressed:
+    if accepted is not None:
         answer.headers["Content-Encoding"] = "gzip"
     answer.vary.update(("Accept-Encoding", "Authorization", "Cookie"))
     who = caller()
     answer.headers["Cache-Control"] = "public, no-cache" if who.is_anonymous and not who.scope else "private, no-cache"
-    answer.set_etag(f"{tile.tag}-gzip" if compressed else tile.tag)
+    answer.set_etag(f"{tile.tag}-gzip" if accepted is not None else tile.tag)
     answer.make_conditional(request)
     return answer
