@@ -51,7 +51,9 @@ class TileShapeRepository(Repository):
 
     def undrawn(self, layer: str) -> Undrawn:
         """Return what is to be drawn anew of a layer, and what lies around it; read in one statement, hence of one state."""
-        statement = sql_text("tile_undrawn").replace("{rows}", _ROWS_OF[layer.startswith("grids_")])
+        statement = sql_text("tile_undrawn")
+        for word, name in _ROWS_OF[layer.startswith("grids_")].items():
+            statement = statement.replace("{" + word + "}", name)
         rows = self.connection.execute(text(statement), {"layer": layer, "about": _about(layer)}).all()
         ground = [row.ground_id for row in rows if row.ground_id is not None]
         shapes = [row for row in rows if row.row_id is not None]
@@ -78,8 +80,8 @@ class TileShapeRepository(Repository):
 
 
 _ROWS_OF = {
-    True: "SELECT grid_id AS row_id, geom FROM grids WHERE network = :about",
-    False: "SELECT division_id AS row_id, geom FROM divisions WHERE level = :about",
+    True: {"table": "grids", "key": "grid_id", "about": "network"},
+    False: {"table": "divisions", "key": "division_id", "about": "level"},
 }
 _LEVELS = {"districts": "district", "street_offices": "street", "communities": "community"}
 

@@ -4,18 +4,16 @@
 WITH ground AS MATERIALIZED (
   SELECT t.ground_id, ST_Expand(t.geom, 1e-7) AS box FROM tile_ground AS t WHERE t.layer = :layer
 ),
-candidates AS ({rows}),
 drawn AS MATERIALIZED (
-  SELECT c.row_id, ST_Expand(ST_Envelope(c.geom), 1e-7) AS box
-  FROM candidates AS c
-  WHERE EXISTS (SELECT FROM ground WHERE c.geom && ground.box)
+  SELECT DISTINCT ON (r.{key}) r.{key} AS row_id, ST_Expand(ST_Envelope(r.geom), 1e-7) AS box
+  FROM ground JOIN {table} AS r ON r.geom && ground.box
+  WHERE r.{about} = :about
 ),
 around AS MATERIALIZED (
-  SELECT DISTINCT c.row_id FROM drawn JOIN candidates AS c ON c.geom && drawn.box
+  SELECT DISTINCT r.{key} AS row_id FROM drawn JOIN {table} AS r ON r.geom && drawn.box WHERE r.{about} = :about
 )
-SELECT NULL::bigint AS ground_id, c.row_id, ST_AsBinary(c.geom) AS geom,
-       c.row_id IN (SELECT drawn.row_id FROM drawn) AS is_drawn
-FROM candidates AS c WHERE c.row_id IN (SELECT around.row_id FROM around)
+SELECT NULL::bigint AS ground_id, r.{key} AS row_id, ST_AsBinary(r.geom) AS geom, drawn.row_id IS NOT NULL AS is_drawn
+FROM around JOIN {table} AS r ON r.{key} = around.row_id LEFT JOIN drawn ON drawn.row_id = around.row_id
 UNION ALL
 SELECT ground.ground_id, NULL, NULL, NULL FROM ground
 ORDER BY row_id
