@@ -6,7 +6,7 @@ asked for, up to --tiles at a zoom (chosen by a seed): once cold (nothing held b
 database, the same tiles: the statement that Martin sends (ST_AsMVT of ST_AsMVTGeom over the table, in EPSG:3857 beforehand, with a connection
 of its own and no server around it), and tipg, where it is installed. Prints medians of five rounds.
 
-    python benchmarks/tiles.py [--side 204] [--tiles 40] [--rounds 5] [--json]
+    python benchmarks/tiles.py [--side 204] [--tiles 40] [--rounds 5] [--keep DIR] [--json]
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def put_city(var_dir: Path, side: int) -> tuple[float, float]:
                 },
                 geometry=[shapely.MultiPolygon(shapely.get_parts(s).tolist()) for s in shapes],
                 crs=4490,
-            )  # fmt: skip
+            )
         )
     began = time.perf_counter()
     with open_app(replace(read_settings({}), var_dir=var_dir)) as app, app.unit_of_work() as uow:
@@ -226,14 +226,19 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=204)
     parser.add_argument("--tiles", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--keep", type=Path, help="folder to keep the city in, and to take it from where it is there already"
+    )
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     print(machine_noise(), flush=True)
     with tempfile.TemporaryDirectory(prefix="gridsvc-tiles-", dir=os.environ.get("TMPDIR")) as folder:
-        var_dir = Path(folder)
-        var_dir.chmod(0o755)
-        stored, drawn = put_city(var_dir, given.side)
-        print(f"{given.side**2} grids stored in {stored:.0f} s, drawn for all zooms in {drawn:.1f} s", flush=True)
+        var_dir = given.keep or Path(folder)
+        if not (var_dir / "postgres").is_dir():
+            var_dir.mkdir(exist_ok=True)
+            var_dir.chmod(0o755)
+            stored, drawn = put_city(var_dir, given.side)
+            print(f"{given.side**2} grids stored in {stored:.0f} s, drawn for all zooms in {drawn:.1f} s", flush=True)
         with served(var_dir) as (address, _):
             figures = measured(var_dir, address, given)
     print(json.dumps(figures, indent=1) if given.json else shown(figures))
@@ -272,9 +277,11 @@ def one_round(
     warm, _ = timed_ms(ours.fetch, asked)
     theirs, raw_largest = timed_ms(raw, asked)
     figures = {
-        "tiles": len(asked), "cold_p95_ms": p95(cold), "warm_p95_ms": p95(warm), "raw_p95_ms": p95(theirs),
+        "tiles": len(asked), "cold_ms": statistics.median(cold), "cold_p95_ms": p95(cold),
+        "warm_ms": statistics.median(warm), "warm_p95_ms": p95(warm), "raw_ms": statistics.median(theirs), "raw_p95_ms": p95(theirs),
         "largest_kb": largest / 1000, "raw_largest_kb": raw_largest / 1000,
         "of_raw": sum(theirs) / sum(cold), "warm_of_raw": sum(theirs) / sum(warm),
+
     }  # fmt: skip
     if tipg is not None:
         figures["of_tipg"] = sum(timed_ms(tipg.fetch, asked)[0]) / sum(cold)

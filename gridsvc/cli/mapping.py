@@ -20,7 +20,7 @@ from gridsvc.cli.locating import parse_instant
 from gridsvc.cli.terminal import now, print_result, progress
 from gridsvc.errors import FileUnreadableError
 from gridsvc.services.division_map import write_division
-from gridsvc.services.mapping import write_coverage
+from gridsvc.services.mapping import NETWORKS, write_coverage, write_sheet
 from gridsvc.settings import read_settings
 
 
@@ -148,6 +148,50 @@ def circle(
             out=out,
             standard=stored_standard(uow, standard, standard_file),
             speed_m_s=speed,
+            sources=sources,
+            timezone=settings.timezone,
+            progress=shown,
+        )
+    print_result(written, as_json)
+
+
+@map_group.command("sheet")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File: .pdf, .png or .svg.")
+@click.option("--division", required=True, metavar="CODE", help="District, street office or community.")
+@click.option(
+    "--network",
+    "networks",
+    multiple=True,
+    type=click.Choice(NETWORKS),
+    help="Net to draw; may be repeated. Default: all that have grids.",
+)
+@at_option
+@click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    help="Line for the list of sources, e.g. the licence of the streets; may be repeated.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def sheet(
+    out: Path, division: str, networks: tuple[str, ...], at: datetime, sources: tuple[str, ...], as_json: bool
+) -> None:
+    """Write the nets of a division as a wall sheet: A3, true scale, with legend, north arrow, scale, date and sources.
+
+    \b
+    Example:
+      gridsvc map sheet --division 420103001 --out 民族街道.pdf
+      gridsvc map sheet --division 420103001 --network unified --network social --out nets.png
+    """
+    _check_folder(out)
+    settings = read_settings()
+    with progress(silent=as_json) as shown, open_app(settings) as app, app.unit_of_work() as uow:
+        written = write_sheet(
+            uow,
+            division,
+            at=at,
+            out=out,
+            networks=networks,
             sources=sources,
             timezone=settings.timezone,
             progress=shown,

@@ -9,12 +9,16 @@ from io import BytesIO
 from pathlib import Path
 
 from fontTools import subset
+from fontTools.merge import Merger
+from fontTools.merge import Options as MergeOptions
 from fontTools.ttLib import TTFont
 
 from gridsvc.errors import GridsvcError
 
 FAMILY = "gridsvc Sans"
 FONT_DIR = Path(__file__).parent.parent / "web" / "static" / "vendor" / "noto-sans-sc"
+# 2024-01-01 in seconds since 1904, as TrueType counts
+_FIXED_TIME = 3_786_912_000
 _FACE = re.compile(r"url\(\./files/([^)]+\.woff2)\)[^}]*?unicode-range:\s*([^;}]+)", re.DOTALL)
 
 
@@ -70,3 +74,25 @@ def _cut(path: Path, characters: frozenset[int]) -> bytes:
         written = BytesIO()
         font.save(written)
     return written.getvalue()
+
+
+def font_file(text: str, folder: Path) -> Path:
+    """Write one TrueType file with every character of ``text`` the font has into ``folder``, and return its path.
+
+    For programs that draw by themselves. Same characters, same bytes.
+    """
+    wanted = frozenset(map(ord, text)) | frozenset(range(0x20, 0x7F))
+    pieces = []
+    for number, (path, held) in enumerate(_pieces()):
+        if held & wanted:
+            with TTFont(BytesIO(_cut(path, held & wanted)), recalcTimestamp=False) as font:
+                font.flavor = None
+                pieces.append(str(folder / f"piece{number}.ttf"))
+                font.save(pieces[-1])
+    merged = Merger(MergeOptions(drop_tables=["vmtx", "vhea", "MATH"])).merge(pieces)
+    for name in ("created", "modified"):
+        setattr(merged["head"], name, _FIXED_TIME)
+    merged.recalcTimestamp = False
+    made = folder / f"{FAMILY.replace(' ', '-')}.ttf"
+    merged.save(made)
+    return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import shapely
@@ -17,6 +17,9 @@ from gridsvc.progress import SILENT, Progress
 from gridsvc.services.data_sources import read_sources
 from gridsvc.store.listings import Listings
 from gridsvc.store.unit_of_work import UnitOfWork
+
+if TYPE_CHECKING:
+    from gridsvc.maps.sheet import WrittenSheet
 
 _STREET_DIGITS, _COMMUNITY_DIGITS = 9, 12
 OSM_LINE = "© OpenStreetMap 贡献者 contributors, ODbL 1.0"
@@ -54,6 +57,44 @@ def write_coverage(
     content = coverage_content(uow, code, at=at, sources=sources, timezone=timezone)
     progress.start("write map")
     return write_coverage_map(content, out)
+
+
+def write_sheet(
+    uow: UnitOfWork,
+    code: str,
+    *,
+    at: datetime,
+    out: Path,
+    networks: Sequence[str] = (),
+    sources: Sequence[str] = (),
+    timezone: str = "Asia/Shanghai",
+    progress: Progress = SILENT,
+) -> WrittenSheet:
+    """Write the nets of a division on a sheet of A3 to ``out``: PDF, PNG or SVG by its ending.
+
+    Parameters
+    ----------
+    code
+        District, street office or community.
+    networks
+        Which nets; default all that have grids.
+    at, sources, timezone
+        As for the coverage map.
+
+    Raises
+    ------
+    NotFoundError
+        When there is no such division, no grid, or more grids than a sheet shows.
+    RequestInvalidError
+        When the ending or a network is not known.
+    """
+    # matplotlib takes longer to load than most commands take
+    from gridsvc.maps.sheet import write_sheet_map
+
+    progress.start("read grids")
+    content = coverage_content(uow, code, at=at, sources=sources, timezone=timezone)
+    progress.start("draw sheet")
+    return write_sheet_map(content, out, networks=networks)
 
 
 def coverage_content(

@@ -32,7 +32,8 @@ placed AS (
          ), 0), tile.clip), 1), 3))
   FROM tile, {table} AS r
   WHERE (SELECT wanted FROM exactly)
-    AND r.{about} = :about AND r.geom && tile.around
+    -- by the index of places, not that of codes, also where nothing has statistics yet
+    AND r.{about} || '' = :about AND r.geom && tile.around
     AND r.code LIKE :scope
     AND r.valid_from <= :at AND (r.valid_to IS NULL OR r.valid_to > :at)
 )
