@@ -121,7 +121,7 @@ def write_sheet_map(content: CoverageContent, out: Path, *, networks: Sequence[s
     return WrittenSheet(out, out.stat().st_size, page.scale, landscape, {one: len(grids[one]) for one in wanted})
 
 
-def _settings() -> dict[str, Any]:
+def _settings() -> Any:
     # outlines in SVG need no font on the reader's machine; a fixed salt gives the same identities each time
     return {
         "svg.fonttype": "path",

@@ -9,7 +9,9 @@ tile AS (
 ),
 exactly AS MATERIALIZED (
   SELECT :z > :shaped_zoom OR EXISTS (
-    SELECT FROM tile_ground AS t, tile WHERE t.layer = :layer AND t.geom && tile.around
+    SELECT FROM tile, LATERAL (
+      SELECT FROM tile_ground AS t WHERE t.layer = :layer AND t.geom && tile.around OFFSET 0
+    ) AS noted
   ) AS wanted
 ),
 placed AS (
