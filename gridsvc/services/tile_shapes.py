@@ -1,6 +1,6 @@
 """Keeps what tiles draw of grids and divisions: borders simplified for every zoom, neighbours together.
 
-Ground that changed is noted by triggers of the database in the transaction of the change (migration 0034). There tiles are drawn
+Ground that changed is noted by triggers of the database in the transaction of the change (migration 0033). There tiles are drawn
 from the grids themselves, every vertex, until it is renewed here; slower, never older. Only what touches the ground is drawn
 again: a border's simplification follows from the border alone (`gridsvc.geo.border_arcs`).
 """

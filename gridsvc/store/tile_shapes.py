@@ -1,4 +1,4 @@
-"""What is drawn of grids and divisions at each zoom: read what is to be drawn anew, put what was drawn. See migration 0034."""
+"""What is drawn of grids and divisions at each zoom: read what is to be drawn anew, put what was drawn. See migration 0033."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Borders simplified for each zoom of the tiles, the ground on which that is still to be done, and their version (migration 0034)."""
+"""Borders simplified for each zoom of the tiles, the ground on which that is still to be done, and their version (migration 0033)."""
 
 from geoalchemy2 import Geometry
 from sqlalchemy import (

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql
 
 from gridsvc.store.sql_files import sql_text
 
-revision = "0034_tile_shapes"
+revision = "0033_tile_shapes"
 down_revision = "0032_facility_corrections"
 branch_labels = None
 depends_on = None
