@@ -55,6 +55,21 @@ def test_divide_then_merge_each_dry_and_twice(gridsvc):
     assert (status, "unchanged" in printed) == (0, True)
 
 
+def test_stored_networks_are_held_against_each_other(gridsvc):
+    gridsvc("divide", DISTRICT, *AT)
+    stored = f"urban:{DISTRICT}", f"social:{DISTRICT}@2026-01-01T00:00:00+00:00"
+
+    found = json.loads(gridsvc("networks", "compare", *stored, *AT, "--json")[1])
+    walk = json.loads(gridsvc("networks", "crosswalk", *stored, *AT, "--value", "households", "--whole", "--json")[1])
+    status, _, wrong = gridsvc("networks", "compare", "security:" + DISTRICT, *AT)
+
+    (pair,) = found["pairs"]
+    assert (pair["first_crossing"], pair["second_crossing"], pair["first_only_m2"]) == (0, 0, 0.0)
+    assert pair["first_nested"] + pair["first_aligned"] == found["networks"][0]["grids"]
+    assert walk["sums"][0]["given"] == walk["sums"][0]["placed"] > 0
+    assert (status, "Network security has no grids under" in wrong) == (1, True)
+
+
 def test_one_community_and_one_kind(gridsvc):
     gridsvc("divide", DISTRICT, *AT)
     status, printed, _ = gridsvc("divide", codes(2, 1)[0], "--kind", "unit", *AT)
