@@ -198,7 +198,7 @@ def check_schema(engine: Engine, *, embedded: bool) -> Iterator[Finding]:
 def check_srids(engine: Engine) -> Finding:
     """Every geometry column has the SRID that the program declares for it."""
     declared = {
-        (table.name, column.name): column.type.srid
+        (table.name, column.name): max(column.type.srid, 0)  # -1 declares none, for pixels; PostGIS says 0
         for table in tables.tables.values()
         for column in table.columns
         if hasattr(column.type, "srid")
