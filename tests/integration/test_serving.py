@@ -109,11 +109,11 @@ def test_sigterm_ends_it_in_order_and_stops_the_database(served: Served, var_dir
 ENDLESS_GRACE = "import gridsvc.web.server as s, time; s.GRACE_S = 3600\n"
 BUSY = {
     # no handlers yet: the signal must not be lost on those the fork took from the master
-    "forked": "begin = s.Worker.init_process; s.Worker.init_process = lambda w: (print('here', flush=True), "
+    "forked": "begin = s.Worker.init_process; s.Worker.init_process = lambda w: (print('here\\n', end='', flush=True), "
     "time.sleep(2), begin(w))",
-    "building": "build = s._build; s._build = lambda *a: (print('here', flush=True), time.sleep(3600), build(*a))[-1]",
+    "building": "build = s._build; s._build = lambda *a: (print('here\\n', end='', flush=True), time.sleep(3600), build(*a))[-1]",
     # the compiler, as a thread that never ends
-    "warming": "import gridsvc.web.keeping_grids as k; k.warm = lambda: (print('here', flush=True), [0 for _ in iter(int, 1)])",
+    "warming": "import gridsvc.web.keeping_grids as k; k.warm = lambda: (print('here\\n', end='', flush=True), [0 for _ in iter(int, 1)])",
 }
 
 
