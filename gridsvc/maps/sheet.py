@@ -10,6 +10,7 @@ import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -26,7 +27,7 @@ from matplotlib.patches import Polygon, Rectangle
 from matplotlib.path import Path as DrawnPath
 from matplotlib.patheffects import withStroke
 
-from gridsvc.errors import NotFoundError, RequestInvalidError
+from gridsvc.errors import FileUnreadableError, NotFoundError, RequestInvalidError
 from gridsvc.geo.projections import to_metric, zone_of
 from gridsvc.maps.chinese_font import font_file
 from gridsvc.maps.coverage import NETWORKS, CoverageContent
@@ -95,6 +96,8 @@ def write_sheet_map(content: CoverageContent, out: Path, *, networks: Sequence[s
         When the ending is none of these, or there is no such network.
     NotFoundError
         When there is nothing to draw, or it is too much for single grids.
+    FileUnreadableError
+        When the file cannot be written.
     """
     if out.suffix.lower() not in FORMATS:
         raise RequestInvalidError(f"{out.name} is neither PDF, PNG nor SVG.", hint=f"End it in {', '.join(FORMATS)}.")
@@ -116,7 +119,14 @@ def write_sheet_map(content: CoverageContent, out: Path, *, networks: Sequence[s
         figure = Figure(figsize=(page.width * _MM, page.height * _MM), dpi=_DPI)
         _draw_map(figure, page, content, grids, zone, font)
         _draw_around(figure, page, content, wanted, texts, font)
-        figure.savefig(out, format=out.suffix.lower()[1:], metadata=_undated(out))
+        drawn = BytesIO()
+        figure.savefig(drawn, format=out.suffix.lower()[1:], metadata=_undated(out))
+    try:
+        out.write_bytes(drawn.getvalue())
+    except OSError as wrong:
+        raise FileUnreadableError(
+            f"{out} cannot be written: {wrong.strerror}.", hint="Check the folder.", path=str(out)
+        ) from wrong
     landscape = page.width > page.height
     return WrittenSheet(out, out.stat().st_size, page.scale, landscape, {one: len(grids[one]) for one in wanted})
 
@@ -194,7 +204,7 @@ def _fills(axes: Axes, shapes: np.ndarray, color: Any, alpha: float, order: floa
 
 
 def _path(shape: shapely.Geometry) -> DrawnPath:
-    rings = [shapely.get_coordinates(ring) for ring in shapely.get_rings(shapely.normalize(shape))]
+    rings = [shapely.get_coordinates(ring) for ring in shapely.get_rings(shapely.get_parts(shapely.normalize(shape)))]
     codes = [DrawnPath.MOVETO, DrawnPath.LINETO, DrawnPath.CLOSEPOLY]
     kinds = [np.r_[codes[0], np.full(len(ring) - 2, codes[1]), codes[2]] for ring in rings]
     return DrawnPath(np.concatenate(rings), np.concatenate(kinds))

@@ -70,6 +70,16 @@ def test_stored_networks_are_held_against_each_other(gridsvc):
     assert (status, "Network security has no grids under" in wrong) == (1, True)
 
 
+def test_the_stored_nets_are_printed_on_a_sheet(gridsvc, tmp_path):
+    gridsvc("divide", DISTRICT, *AT)
+    gridsvc("merge", DISTRICT, *AT)
+    status, printed, _ = gridsvc("map", "sheet", "--division", DISTRICT, *AT, "--out", tmp_path / "nets.pdf", "--json")
+
+    assert status == 0
+    assert json.loads(printed)["grids"].keys() == {"unified", "urban", "social"}
+    assert (tmp_path / "nets.pdf").read_bytes().startswith(b"%PDF")
+
+
 def test_one_community_and_one_kind(gridsvc):
     gridsvc("divide", DISTRICT, *AT)
     status, printed, _ = gridsvc("divide", codes(2, 1)[0], "--kind", "unit", *AT)

@@ -11,7 +11,7 @@ import pytest
 import shapely
 from PIL import Image
 
-from gridsvc.errors import NotFoundError, RequestInvalidError
+from gridsvc.errors import FileUnreadableError, NotFoundError, RequestInvalidError
 from gridsvc.geo.projections import to_metric, zone_of
 from gridsvc.maps import sheet
 from gridsvc.maps.sheet import write_sheet_map
@@ -112,3 +112,23 @@ def test_what_cannot_be_drawn_is_refused_and_nothing_written(tmp_path, name, cha
         write_sheet_map(replace(content(), **changes), tmp_path / name, networks=networks)
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_grids_of_several_parts_are_drawn_as_those_of_one(tmp_path):
+    """As they are stored: everything is a MultiPolygon there."""
+    stored = {
+        network: frame.set_geometry([shapely.MultiPolygon([shape]) for shape in frame.geometry], crs=frame.crs)
+        for network, frame in content().grids.items()
+    }
+    single = write_sheet_map(content(), tmp_path / "single.png")
+    several = write_sheet_map(replace(content(), grids=stored), tmp_path / "several.png")
+
+    assert several.out.read_bytes() == single.out.read_bytes()
+
+
+def test_a_place_that_cannot_be_written_to_is_told_and_nothing_is_left(tmp_path):
+    (tmp_path / "taken.pdf").mkdir()
+    with pytest.raises(FileUnreadableError, match=r"taken\.pdf cannot be written"):
+        write_sheet_map(content(), tmp_path / "taken.pdf")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["taken.pdf"]
