@@ -23,6 +23,14 @@ from gridsvc.services.division_map import write_division
 from gridsvc.services.mapping import NETWORKS, write_coverage, write_sheet
 from gridsvc.settings import read_settings
 
+_sources_option = click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    help="Line for the list of sources, e.g. the licence of the streets; may be repeated.",
+)
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
 
 @click.group("map")
 def map_group() -> None:
@@ -72,13 +80,8 @@ def coverage(out: Path, division: str | None, at_text: str | None, sources: tupl
 @click.option("--division", required=True, metavar="CODE", help="District, street office or community; a city.")
 @click.option("--redraw", metavar="ID", help="Draw this redraw beside what is in force.")
 @at_option
-@click.option(
-    "--source",
-    "sources",
-    multiple=True,
-    help="Line for the list of sources, e.g. the licence of the streets; may be repeated.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@_sources_option
+@_json_option
 def division(
     out: Path, division: str, redraw: str | None, at: datetime, sources: tuple[str, ...], as_json: bool
 ) -> None:
@@ -108,13 +111,8 @@ def division(
 @standard_file_option
 @some_speed_option
 @profile_option
-@click.option(
-    "--source",
-    "sources",
-    multiple=True,
-    help="Line for the list of sources, e.g. the licence of the streets; may be repeated.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@_sources_option
+@_json_option
 def circle(
     out: Path,
     division: str,
@@ -166,13 +164,8 @@ def circle(
     help="Net to draw; may be repeated. Default: all that have grids.",
 )
 @at_option
-@click.option(
-    "--source",
-    "sources",
-    multiple=True,
-    help="Line for the list of sources, e.g. the licence of the streets; may be repeated.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@_sources_option
+@_json_option
 def sheet(
     out: Path, division: str, networks: tuple[str, ...], at: datetime, sources: tuple[str, ...], as_json: bool
 ) -> None:

@@ -76,10 +76,15 @@ def write_points(frame: pd.DataFrame, points: np.ndarray, path: Path, *, layer: 
             )
         if suffix == ".geojson":
             write = partial(_write_geojson, about={"datum": datum})
+    _put_whole(path, lambda made: write(frame.reset_index(drop=True), points, made, layer))
+
+
+def _put_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Let a file be written beside its place and put there when it is complete."""
     try:
         with tempfile.TemporaryDirectory(prefix=".gridsvc-", dir=path.parent) as folder:
             made = Path(folder) / path.name
-            write(frame.reset_index(drop=True), points, made, layer)
+            write(made)
             made.replace(path)
     except OSError as wrong:
         raise FileUnreadableError(
@@ -141,15 +146,7 @@ def write_sheets(path: Path, sheets: Mapping[str, pd.DataFrame]) -> None:
         When the file cannot be written there.
     """
     content = _workbook(sheets)
-    try:
-        with tempfile.TemporaryDirectory(prefix=".gridsvc-", dir=path.parent) as folder:
-            made = Path(folder) / path.name
-            made.write_bytes(content)
-            made.replace(path)
-    except OSError as wrong:
-        raise FileUnreadableError(
-            f"{path} cannot be written: {wrong.strerror or wrong}.", hint="Check the folder.", path=str(path)
-        ) from wrong
+    _put_whole(path, lambda made: made.write_bytes(content))
 
 
 def _workbook(sheets: Mapping[str, pd.DataFrame]) -> bytes:

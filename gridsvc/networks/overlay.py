@@ -11,6 +11,7 @@ import heapq
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import shapely
@@ -263,18 +264,18 @@ def _absorbed(
     halves = np.argsort(face, kind="stable")
     start = np.searchsorted(face[halves], np.arange(planar.faces + 2))
     label = np.vstack([label, np.full((1, label.shape[1]), NOBODY)])
-    into = _grown(
-        face,
-        start,
-        halves,
-        length,
-        on_line,
-        np.append(area, 0.0),
-        label,
-        np.append(kept, not keep_land),
-        np.append(is_thin, False),
-        weights,
+    faces = _Faces(
+        face=face,
+        start=start,
+        halves=halves,
+        length=length,
+        on_line=on_line,
+        area=np.append(area, 0.0),
+        label=label,
+        kept=np.append(kept, not keep_land),
+        weights=weights,
     )
+    into = _grown(faces, np.append(is_thin, False))
     return into[:-1]
 
 
@@ -291,74 +292,71 @@ def _last_of_a_grid(label: Integers, area: Floats, is_thin: NDArray[np.bool_], k
     return np.unique(np.concatenate(found))
 
 
+class _Faces(NamedTuple):
+    """Faces as growing needs them, the outside the last of them.
+
+    The halves (edge times two, plus the side) of the edges around face f are ``halves[start[f]:start[f + 1]]``; ``face`` says whose a half
+    is. ``length`` and ``on_line`` are by edge.
+    """
+
+    face: Integers
+    start: Integers
+    halves: Integers
+    length: Floats
+    on_line: Floats
+    area: Floats
+    label: Integers
+    kept: NDArray[np.bool_]
+    weights: Floats
+
+
 @njit(cache=True)
-def _grown(
-    face: NDArray,
-    start: NDArray,
-    halves: NDArray,
-    length: NDArray,
-    on_line: NDArray,
-    area: NDArray,
-    label: NDArray,
-    kept: NDArray,
-    is_thin: NDArray,
-    weights: NDArray,
-) -> NDArray:
+def _grown(faces: _Faces, is_thin: NDArray[np.bool_]) -> Integers:
     """Return the sound face that each thin face goes to: sound faces grow by the thin ones bound to them most, best first."""
-    count = len(area)
+    count = len(faces.area)
     into = np.where(is_thin, -1, np.arange(count))
     queue = [(0.0, 0.0, -1, -1)]
     queue.pop()
     for f in range(count):
         if is_thin[f]:
-            _offer(queue, f, face, start, halves, length, on_line, area, label, kept, into, weights)
-    order = np.argsort(-area, kind="mergesort")
+            _offer(queue, f, faces, into)
+    order = np.argsort(-faces.area, kind="mergesort")
     for seed in np.append(order, -1):
         while len(queue) > 0:
             _, _, f, target = heapq.heappop(queue)
-            if into[f] >= 0:
-                continue
-            into[f] = target
-            for k in range(start[f], start[f + 1]):
-                g = face[halves[k] ^ 1]
-                if into[g] < 0:
-                    _offer(queue, g, face, start, halves, length, on_line, area, label, kept, into, weights)
+            if into[f] < 0:
+                into[f] = target
+                _offer_beside(queue, f, faces, into)
         # thin land with no sound land beside it: its largest face is as sound as any
-        if seed < 0 or into[seed] >= 0:
-            continue
-        into[seed] = seed
-        for k in range(start[seed], start[seed + 1]):
-            g = face[halves[k] ^ 1]
-            if into[g] < 0:
-                _offer(queue, g, face, start, halves, length, on_line, area, label, kept, into, weights)
+        if seed >= 0 and into[seed] < 0:
+            into[seed] = seed
+            _offer_beside(queue, seed, faces, into)
     return into
 
 
 @njit(cache=True)
-def _offer(
-    queue: list,
-    f: int,
-    face: NDArray,
-    start: NDArray,
-    halves: NDArray,
-    length: NDArray,
-    on_line: NDArray,
-    area: NDArray,
-    label: NDArray,
-    kept: NDArray,
-    into: NDArray,
-    weights: NDArray,
-) -> None:
+def _offer_beside(queue: list, f: int, faces: _Faces, into: Integers) -> None:
+    """Put the thin faces beside a grown one in the queue."""
+    for k in range(faces.start[f], faces.start[f + 1]):
+        g = faces.face[faces.halves[k] ^ 1]
+        if into[g] < 0:
+            _offer(queue, g, faces, into)
+
+
+@njit(cache=True)
+def _offer(queue: list, f: int, faces: _Faces, into: Integers) -> None:
     """Put a thin face in the queue with the grown face that is bound to it most, if there is one."""
+    face, halves, label = faces.face, faces.halves, faces.label
+    first, after = faces.start[f], faces.start[f + 1]
     best, target = 0.0, -1
-    for k in range(start[f], start[f + 1]):
+    for k in range(first, after):
         g = face[halves[k] ^ 1]
-        if not kept[g] or into[g] < 0:
+        if not faces.kept[g] or into[g] < 0:
             continue
         root = into[g]
         shared, held = 0.0, 0.0
         is_first = True
-        for m in range(start[f], start[f + 1]):
+        for m in range(first, after):
             other = face[halves[m] ^ 1]
             if into[other] != root:
                 continue
@@ -366,19 +364,19 @@ def _offer(
                 is_first = False
                 break
             edge = halves[m] // 2
-            shared += length[edge]
-            held += length[edge] * on_line[edge]
+            shared += faces.length[edge]
+            held += faces.length[edge] * faces.on_line[edge]
         if not is_first:
             continue
         cost = 0.1 + held / shared
-        for n in range(len(weights)):
+        for n in range(len(faces.weights)):
             if label[f, n] != label[root, n]:
-                cost += weights[n]
+                cost += faces.weights[n]
         score = shared / cost
         if score > best or (score == best and root < target):
             best, target = score, root
     if target >= 0:
-        heapq.heappush(queue, (-best, area[f], f, target))
+        heapq.heappush(queue, (-best, faces.area[f], f, target))
 
 
 def _overlay_of(

@@ -302,7 +302,7 @@ def crosswalk_networks(
     progress.advance()
     weight, sums = None, []
     if points is not None:
-        places, counted = _points(points, points_datum, count, given.epsg)
+        places, counted, _ = _points(points, points_datum, count, given.epsg)
         weight, outside = counts_by_atom(atoms, shapely.get_x(places), shapely.get_y(places), counted)
         sums.append(
             {"what": "weight", "given": float(counted.sum()), "placed": float(weight.sum()), "unplaced": outside}
@@ -354,9 +354,8 @@ def answers_for_points(
     progress.start("who answers", 2)
     atoms = overlay(given.nets, tolerance_m=tolerance_m)
     progress.advance()
-    places, _ = _points(points, datum, None, given.epsg)
+    places, _, frame = _points(points, datum, None, given.epsg)
     found = AtomIndex(atoms).answers(shapely.get_x(places), shapely.get_y(places))
-    frame = read_table(points).frame.copy()
     for n, net in enumerate(given.nets):
         frame[f"grid_{net.name}"] = np.append(net.code, [None])[found.row[:, n]]
     frame["is_orphan"], frame["is_claimed_twice"] = found.is_orphan, found.is_claimed_twice
@@ -388,8 +387,8 @@ def _metric_shapes(path: Path, datum: str | None, epsg: int) -> NDArray[np.objec
 
 def _points(
     path: Path, datum: str | None, count: str | None, epsg: int
-) -> tuple[NDArray[np.object_], NDArray[np.float64]]:
-    """Return the points of a file (or of its columns lon and lat) in metres, and what each counts."""
+) -> tuple[NDArray[np.object_], NDArray[np.float64], pd.DataFrame]:
+    """Return the points of a file (or of its columns lon and lat) in metres, what each counts, and the other columns."""
     table = read_table(path)
     shapes = table.geometry
     if shapes is None:
@@ -400,7 +399,7 @@ def _points(
         raise RequestInvalidError(f"Row {missing[0] + 1} of {table.name} has no position.", field="points")
     metric = to_metric(declare_datum(datum, table.crs, table.name).to_storage(shapes), epsg)
     counted = np.ones(len(shapes)) if count is None else _numbers(table.frame, count, table.name)
-    return shapely.point_on_surface(metric), counted
+    return shapely.point_on_surface(metric), counted, table.frame
 
 
 def _header(frame: pd.DataFrame, wanted: Field) -> str:

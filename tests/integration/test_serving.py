@@ -141,6 +141,8 @@ def test_sigterm_ends_it_in_order_while_one_worker_serves_and_the_other_is_built
 
     served.end_in_order()
 
+    assert not EmbeddedPostgres(var_dir).is_running()
+
 
 # where the program stands when the signal comes: it sends it itself
 STANDING = {
