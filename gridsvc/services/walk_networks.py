@@ -361,13 +361,12 @@ def network_at(uow: UnitOfWork, lon: float, lat: float, at: datetime, *, hour: f
     NotFoundError
         When no network was built there.
     """
-    code = uow.divisions.at(lon, lat, at, "community") or uow.divisions.district_at(lon, lat, at)
+    code, stored = uow.walk_networks.latest_around(lon, lat, at)
     if code is None:
         raise OutsideCoverageError(
             f"Position ({lon:.6f}, {lat:.6f}) lies in no district held here.",
             hint="Check the datum and the order of lon and lat.",
         )
-    stored = uow.walk_networks.latest(code)
     if stored is None:
         raise NotFoundError(
             f"No walking network was built around {code}.", hint=f"Build it: gridsvc circle build {code[:6]}."

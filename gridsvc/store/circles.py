@@ -11,7 +11,7 @@ from typing import Any
 import geopandas as gpd
 import pandas as pd
 import shapely
-from sqlalchemy import ColumnElement, Table, insert, literal, or_, select, true
+from sqlalchemy import ColumnElement, String, Table, insert, literal, or_, select, text, true
 
 from gridsvc.errors import NotFoundError
 from gridsvc.store.bulk import copy_frame
@@ -34,6 +34,26 @@ def _covers(table: Table, prefix: str) -> ColumnElement[bool]:
         return true()
     code = table.c.division_code
     return or_(code.like(like_pattern(prefix)), literal(prefix).like(code + "%"))
+
+
+# one question instead of two: an isochrone is asked for while somebody drags a marker over the map
+_AROUND = text(
+    """
+    WITH found (level, code) AS (
+        VALUES (1, gridsvc_division_at(:lon, :lat, :at, 'community')), (2, gridsvc_division_at(:lon, :lat, :at, 'district'))
+    ), place AS (
+        SELECT code FROM found WHERE code LIKE :scope || '%' OR :scope LIKE code || '%' ORDER BY level LIMIT 1
+    )
+    SELECT place.code AS place, newest.*
+    FROM place LEFT JOIN LATERAL (
+        SELECT * FROM walk_networks
+        WHERE (division_code LIKE place.code || '%' OR place.code LIKE division_code || '%')
+            AND (division_code LIKE :scope || '%' OR :scope LIKE division_code || '%')
+        ORDER BY built_at DESC, walk_network_id DESC
+        LIMIT 1
+    ) AS newest ON true
+    """
+).columns(place=String, *walk_networks.columns)
 
 
 def _content_sha256(division_code: str, parts: Iterable[gpd.GeoDataFrame], build: Mapping[str, Any]) -> str:
@@ -108,6 +128,16 @@ class WalkNetworkRepository(Repository):
         newest = statement.order_by(walk_networks.c.built_at.desc(), walk_networks.c.walk_network_id.desc()).limit(1)
         row = self.connection.execute(newest).mappings().one_or_none()
         return dict(row) if row else None
+
+    def latest_around(self, lon: float, lat: float, at: datetime) -> tuple[str | None, dict[str, Any] | None]:
+        """Return the code of the community a point (EPSG:4490) is in, else of its district, and the newest network there; None for what is not."""
+        asked = {"lon": lon, "lat": lat, "at": at, "scope": self.scope}
+        row = self.connection.execute(_AROUND, asked).mappings().one_or_none()
+        if row is None:
+            return None, None
+        stored = dict(row)
+        code = stored.pop("place")
+        return code, stored if stored["walk_network_id"] is not None else None
 
     def get(self, walk_network_id: int) -> dict[str, Any] | None:
         """Return what is stored of a network; None when there is none of that id (in this scope)."""
