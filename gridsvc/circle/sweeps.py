@@ -7,7 +7,9 @@ facilities. Of facilities equally near the lowest number stays.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import lru_cache
+from threading import main_thread
 from typing import Any
 
 import numpy as np
@@ -22,18 +24,37 @@ CORES: int = config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]  # what this
 _MOST_LANES = 32  # kinds of one block: rows of 256 bytes
 
 
+@lru_cache(maxsize=1)
+def _helpers(process: int | None) -> ThreadPoolExecutor:
+    """Return threads for all cores but the caller's, kept: to begin and end one takes a millisecond, as long as an isochrone's strip.
+
+    Asked for by the id of the main thread, which is another in a process forked off; threads stay with the parent.
+    """
+    return ThreadPoolExecutor(max(1, CORES - 1), thread_name_prefix="core")
+
+
 def on_all_cores(work: Callable[[Any], None], parts: Iterable[Any]) -> None:
     """Do ``work`` for every part, as many at a time as this process may use cores; kernels release the interpreter.
 
-    The cores are those numba counts: what the process may run on, or ``NUMBA_NUM_THREADS``.
+    The cores are those numba counts: what the process may run on, or ``NUMBA_NUM_THREADS``. The caller works, too, and does all where
+    the helpers are busy with the parts of others.
     """
     tasks = list(parts)
-    if CORES == 1 or len(tasks) < 2:
-        for task in tasks:
+    waiting = iter(tasks)
+
+    def take_turns() -> None:
+        for task in waiting:
             work(task)
-        return
-    with ThreadPoolExecutor(CORES) as threads:
-        list(threads.map(work, tasks))
+
+    helpers = _helpers(main_thread().native_id)
+    helping = [helpers.submit(take_turns) for _ in range(min(CORES, len(tasks)) - 1)]
+    try:
+        take_turns()
+    finally:
+        begun = [helper for helper in helping if not helper.cancel()]
+        wait(begun)
+    for helper in begun:
+        helper.result()
 
 
 def kind_blocks(kinds: int) -> list[range]:
