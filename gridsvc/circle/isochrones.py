@@ -14,14 +14,13 @@ from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 import numpy as np
-import shapely
-from contourpy import FillType, contour_generator
 from numba import njit
 from numpy.typing import ArrayLike
 from shapely.geometry import MultiPolygon
 
 from gridsvc.circle.attachments import Attachments, attach_points
 from gridsvc.circle.bounded_search import Space, clear_reach, reach_from_some, search_space
+from gridsvc.circle.contours import level_area
 from gridsvc.circle.doors import Doors
 from gridsvc.circle.hierarchy import OUT
 from gridsvc.circle.sweeps import CORES, on_all_cores
@@ -35,7 +34,7 @@ MOST_CELLS = 50_000_000  # of one field: half a gigabyte
 _NEAR_M = 25.0  # about half the cells of a city are this near to a street
 _GRID_M = 100.0  # cells of the grid that finds streets
 _LEAST_ROWS = 40  # cells across of a strip that a core of its own is worth
-_STEP_S = 1e-6  # field values this close to a limit are moved off it, so that no contour passes exactly through a cell
+_STEP_S = 1e-3  # values this close to a limit, 1 mm of a walk, are moved off it: no border comes nearer to a centre than coordinates can tell
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -543,42 +542,21 @@ def level_areas(field: WalkField, limits_s: Sequence[float], speed_m_s: float) -
     """
     cell_s = float(field.x[1] - field.x[0]) / speed_m_s
     # what is out of reach gets one finite value just beyond: borders then run within a cell of the last one reached
-    values = np.minimum(field.seconds, max(limits_s) + cell_s)
-    for limit in limits_s:
-        _move_off(values.ravel(), limit)
-    return [_level_area(field, values, limit) for limit in limits_s]
-
-
-def _level_area(field: WalkField, values: Floats, limit: float) -> MultiPolygon:
-    """Return the area of values up to a limit, looked for in the window that holds them; the rest cannot change its contour."""
-    within = values <= limit
-    rows, columns = np.flatnonzero(within.any(axis=1)), np.flatnonzero(within.any(axis=0))
-    if len(rows) == 0:
-        return MultiPolygon()
-    window = (slice(max(0, rows[0] - 1), rows[-1] + 2), slice(max(0, columns[0] - 1), columns[-1] + 2))
-    contours = contour_generator(field.x[window[1]], field.y[window[0]], values[window], fill_type=FillType.OuterOffset)
-    return _polygons(*contours.filled(-1.0, limit))
+    values = _clear_of(field.seconds, np.asarray(limits_s, dtype=np.float64), max(limits_s) + cell_s)
+    return [level_area(field.x, field.y, values, limit) for limit in limits_s]
 
 
 @njit(cache=True, nogil=True)
-def _move_off(values: Floats, limit: float) -> None:
-    for i in range(len(values)):
-        if abs(values[i] - limit) < _STEP_S:
-            values[i] = limit + _STEP_S
-
-
-def _polygons(points: list[Floats], offsets: list[Ints]) -> MultiPolygon:
-    polygons = []
-    for coords, ring in zip(points, offsets, strict=True):
-        rings = [coords[ring[i] : ring[i + 1]] for i in range(len(ring) - 1)]
-        polygons.append(shapely.Polygon(rings[0], rings[1:]))
-    area = MultiPolygon(polygons)
-    if area.is_valid and not (shapely.area(polygons) == 0).any():
-        return area
-    if not area.is_valid:
-        area = shapely.union_all(shapely.make_valid(polygons))
-    parts = [part for part in shapely.get_parts(area) if part.geom_type == "Polygon" and part.area > 0]
-    return MultiPolygon(parts)
+def _clear_of(seconds: Floats, limits: Floats, most: float) -> Floats:
+    values = np.empty_like(seconds)
+    for row in range(seconds.shape[0]):
+        for column in range(seconds.shape[1]):
+            value = min(seconds[row, column], most)
+            for limit in limits:
+                if abs(value - limit) < _STEP_S:
+                    value = limit + _STEP_S
+            values[row, column] = value
+    return values
 
 
 def isochrones_from(

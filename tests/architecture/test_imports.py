@@ -39,7 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "client": set(),
 }
 # room -> libraries from outside the standard library it may import; a room not here: anything but FORBIDDEN_LIBRARIES
-DOMAIN_LIBRARIES = {"numpy", "scipy", "numba", "shapely", "pyproj", "pymetis", "contourpy", "ortools", "highspy"}
+DOMAIN_LIBRARIES = {"numpy", "scipy", "numba", "shapely", "pyproj", "pymetis", "ortools", "highspy"}
 FORBIDDEN_LIBRARIES: dict[str, set[str]] = {
     "formats": DATABASE | WEB,
     "store": WEB,
