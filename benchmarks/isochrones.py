@@ -59,6 +59,7 @@ def piece_of(network: WalkNetwork, box: tuple[float, float, float, float]) -> tu
         edge_penalty_s=np.zeros(count),
         edge_gate=np.full(count, -1, dtype=np.int32),
         edge_closed_by=np.full(count, -1, dtype=np.int32),
+        edge_compound=np.full(count, -1, dtype=np.int32),
     )
     return small, edge
 

@@ -65,6 +65,7 @@ def test_status_names_place_and_versions(filled: Path):
     assert found["place"] == str(filled / "postgres" / "data")
 
 
+@pytest.mark.slow
 def test_a_backup_restores_into_an_empty_database_with_every_row(filled: Path, folder: Path, dump: Path):
     count = "SELECT count(*), md5(string_agg(code, ',' ORDER BY edition, code)) FROM categories"
 
@@ -75,6 +76,7 @@ def test_a_backup_restores_into_an_empty_database_with_every_row(filled: Path, f
     assert gridsvc(folder / "other", "db", "psql", "-Atc", count).stdout == wanted != ""
 
 
+@pytest.mark.slow
 def test_a_restore_over_tables_is_refused(filled: Path, dump: Path):
     done = gridsvc(filled, "db", "restore", str(dump))
 
@@ -82,6 +84,7 @@ def test_a_restore_over_tables_is_refused(filled: Path, dump: Path):
     assert "not empty" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_cut_backup_restores_nothing_at_all(folder: Path, dump: Path):
     cut = folder / "cut.dump"
     cut.write_bytes(dump.read_bytes()[: dump.stat().st_size * 3 // 4])
@@ -92,6 +95,7 @@ def test_a_cut_backup_restores_nothing_at_all(folder: Path, dump: Path):
     assert json.loads(gridsvc(folder / "cut", "db", "status", "--json").stdout)["revision"] is None
 
 
+@pytest.mark.slow
 def test_a_backup_never_overwrites(filled: Path, folder: Path):
     there = folder / "there.dump"
     there.write_text("precious")
@@ -102,6 +106,7 @@ def test_a_backup_never_overwrites(filled: Path, folder: Path):
     assert there.read_text() == "precious"
 
 
+@pytest.mark.slow
 def test_something_else_is_no_backup(filled: Path, folder: Path):
     other = folder / "other.txt"
     other.write_text("hello")

@@ -21,6 +21,7 @@ def test_help_has_an_example():
 
 
 @pytest.mark.postgis
+@pytest.mark.slow
 def test_a_dry_run_changes_nothing_and_twice_is_once(clean_database):
     engine = make_engine(clean_database)
     with UnitOfWork(engine) as uow:

@@ -428,6 +428,7 @@ def test_the_unit_grid_follows_from_the_place(uow, tmp_path):
     assert uow.grids.locate_one(LON, LAT, NOW)["urban"] == exported["42010301037000001"] == "420103001001002"
 
 
+@pytest.mark.slow
 def test_a_search_reads_the_index_of_class_and_place_and_nothing_else(register_town, connection):
     from sqlalchemy import text
 

@@ -82,6 +82,7 @@ def test_runs_under_an_unprivileged_user(var_dir: Path):
     assert owner == (os.getuid() or pwd.getpwnam("postgres").pw_uid)
 
 
+@pytest.mark.slow
 def test_keeps_its_data_between_starts(var_dir: Path):
     with EmbeddedPostgres(var_dir) as server, connect(server) as connection:
         connection.execute("CREATE TABLE kept (n int)")
@@ -90,6 +91,7 @@ def test_keeps_its_data_between_starts(var_dir: Path):
         assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
 
 
+@pytest.mark.slow
 def test_start_and_stop_twice_do_no_harm(var_dir: Path):
     server = EmbeddedPostgres(var_dir)
     server.stop()
@@ -101,6 +103,7 @@ def test_start_and_stop_twice_do_no_harm(var_dir: Path):
     assert not server.is_running()
 
 
+@pytest.mark.slow
 def test_two_folders_do_not_disturb_each_other(var_dir: Path):
     one, two = EmbeddedPostgres(var_dir / "one"), EmbeddedPostgres(var_dir / "two")
     with one:
@@ -112,6 +115,7 @@ def test_two_folders_do_not_disturb_each_other(var_dir: Path):
             assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
+@pytest.mark.slow
 def test_the_last_program_stops_it(var_dir: Path):
     server = EmbeddedPostgres(var_dir)
     server.start()
@@ -125,6 +129,7 @@ def test_the_last_program_stops_it(var_dir: Path):
     assert not server.is_running()
 
 
+@pytest.mark.slow
 def test_a_forked_child_does_not_stop_its_parents_server(var_dir: Path):
     with EmbeddedPostgres(var_dir) as server:
         child = os.fork()
@@ -137,6 +142,7 @@ def test_a_forked_child_does_not_stop_its_parents_server(var_dir: Path):
     assert not server.is_running()
 
 
+@pytest.mark.slow
 def test_a_killed_program_is_not_counted(var_dir: Path):
     other = holder(var_dir)
     other.kill()
@@ -163,6 +169,7 @@ def test_committed_rows_survive_kill_9_of_the_postmaster(var_dir: Path):
     assert started_again
 
 
+@pytest.mark.slow
 def test_backends_that_outlive_the_postmaster_are_ended(var_dir: Path):
     with EmbeddedPostgres(var_dir) as server:
         connection = connect(server)
@@ -177,6 +184,7 @@ def test_backends_that_outlive_the_postmaster_are_ended(var_dir: Path):
         connection.close()
 
 
+@pytest.mark.slow
 def test_a_stale_pid_file_naming_a_live_process_does_not_deceive(var_dir: Path):
     with EmbeddedPostgres(var_dir) as server:
         pass
@@ -191,6 +199,7 @@ def test_a_stale_pid_file_naming_a_live_process_does_not_deceive(var_dir: Path):
     assert answer == (1,)
 
 
+@pytest.mark.slow
 def test_a_killed_initdb_leaves_nothing_behind(var_dir: Path):
     server = EmbeddedPostgres(var_dir)
     server._prepare_folders()
@@ -201,6 +210,7 @@ def test_a_killed_initdb_leaves_nothing_behind(var_dir: Path):
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
+@pytest.mark.slow
 def test_a_long_path_gets_a_short_socket(var_dir: Path):
     deep = var_dir / ("d" * 60) / ("e" * 60)
     deep.mkdir(parents=True)
@@ -212,6 +222,7 @@ def test_a_long_path_gets_a_short_socket(var_dir: Path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root starts the server as somebody else")
+@pytest.mark.slow
 def test_a_folder_closed_to_the_server_account_moves_the_data(var_dir: Path):
     var_dir.chmod(0o700)
     server = EmbeddedPostgres(var_dir)
@@ -223,6 +234,7 @@ def test_a_folder_closed_to_the_server_account_moves_the_data(var_dir: Path):
     shutil.rmtree(server.home)
 
 
+@pytest.mark.slow
 def test_a_broken_configuration_is_told_with_the_words_of_the_log(var_dir: Path):
     with EmbeddedPostgres(var_dir) as server:
         pass
@@ -243,6 +255,7 @@ def test_missing_programs_are_told_with_the_command_that_mends(var_dir: Path, mo
         EmbeddedPostgres(var_dir).start()
 
 
+@pytest.mark.slow
 def test_databases_are_made_and_dropped_by_name(var_dir: Path):
     with EmbeddedPostgres(var_dir) as server:
         made, again = server.create_database("extra"), server.create_database("extra")

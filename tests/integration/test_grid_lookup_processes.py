@@ -65,6 +65,7 @@ def wait_for_answers(last, since):
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_redraws_now_and_later_reach_every_process_whole(database, clean_database, tmp_path):
     context = multiprocessing.get_context("spawn")
     ending, answers, last = context.Event(), context.Queue(), context.Array("d", PROCESSES)

@@ -131,6 +131,7 @@ def test_neighbours_drafted_side_by_side_are_both_approved_and_fit(district, fir
         )
 
 
+@pytest.mark.slow
 def test_of_two_approvals_of_the_same_grids_at_the_same_time_one_is_refused_and_told_why(district):
     with UnitOfWork(district) as uow:
         ids = [drafted(uow, WEST, "east", "planner"), drafted(uow, WEST, "east", "other")]

@@ -149,6 +149,7 @@ def test_a_redraw_in_another_order_of_approval_gives_the_same(town):
     assert as_codes(stored(town)["social_grid"]) == by_the_database(town, stored(town))
 
 
+@pytest.mark.slow
 def test_small_blocks_and_many_reports_at_one_instant_come_to_the_same(town, monkeypatch):
     town.connection.execute(text("DELETE FROM reports"))
     town.connection.execute(text("DELETE FROM cases"))
@@ -231,6 +232,7 @@ with UnitOfWork(make_engine(sys.argv[1])) as uow:
 """
 
 
+@pytest.mark.slow
 def test_killed_half_way_it_goes_on_from_there(clean_database):
     engine = make_engine(clean_database)
     try:

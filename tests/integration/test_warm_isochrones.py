@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import shapely
 
 from gridsvc.circle.gates import Compounds, WallPassages
@@ -45,6 +46,7 @@ def compiled_at_the_first_question(path, how: str) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.slow
 def test_the_first_isochrone_of_a_warmed_process_compiles_nothing(tmp_path):
     ticks = np.arange(0.0, 1001.0, 100.0)
     lines = [[(0, t), (1000, t)] for t in ticks] + [[(t, 0), (t, 1000)] for t in ticks]

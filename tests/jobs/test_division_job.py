@@ -96,6 +96,7 @@ def test_each_district_becomes_one_draft_of_both_kinds(app, put):
     assert shown.steps == [("divide communities", 6)] and shown.units == 6
 
 
+@pytest.mark.slow
 def test_processes_change_nothing_but_the_time(app, put):
     put()
     run_division(app, DivisionOrder(CITY, AT, "planner"), now=NOW, processes=2)
@@ -105,6 +106,7 @@ def test_processes_change_nothing_but_the_time(app, put):
     assert again.unchanged == again.unit_grids + again.governance_grids
 
 
+@pytest.mark.slow
 def test_a_dry_run_stores_nothing(app, put):
     put(districts=2)
     result = run_division(app, DRAFT, now=NOW, processes=2, dry_run=True)
@@ -131,6 +133,7 @@ def use_up_serials(app, community):
         uow.commit()
 
 
+@pytest.mark.slow
 def test_bad_communities_are_listed_with_their_reason_and_stop_nobody(app, put):
     names = community_codes(3, 3)
     put(communities=3, undrawn=[names[1]], stretched=[names[3]])
@@ -152,6 +155,7 @@ def test_bad_communities_are_listed_with_their_reason_and_stop_nobody(app, put):
     assert drafted == set(names) - set(reasons)
 
 
+@pytest.mark.slow
 def test_a_district_that_cannot_be_divided_is_listed_and_done_when_resumed(app, put):
     put()
     bad = district_codes()[1]
@@ -186,6 +190,7 @@ def test_the_refusal_of_an_only_district_is_raised_and_recorded(app, put):
     assert set(states(app, run["division_run_id"]).values()) == {"failed"}
 
 
+@pytest.mark.slow
 def test_resuming_a_finished_run_does_only_what_changed_since(app, put):
     put()
     first = run_division(app, DRAFT, now=NOW, processes=2)

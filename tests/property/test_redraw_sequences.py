@@ -488,6 +488,7 @@ def run(connection, examples, steps):
     run_state_machine_as_test(partial(Redrawing, connection), settings=chosen)
 
 
+@pytest.mark.slow
 def test_every_instant_is_sound_whatever_is_drafted_approved_and_discarded(neighbours):
     run(neighbours, examples=6, steps=12)
 

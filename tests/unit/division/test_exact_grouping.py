@@ -339,6 +339,7 @@ def test_no_groups_are_refused():
         solve_exactly(town(np.random.default_rng(17), 2, 3), 0)
 
 
+@pytest.mark.slow
 def test_a_community_gets_governance_grids_no_dearer_than_the_heuristic():
     rules = DivisionRules()
     atoms = make_atoms(towns.town(), rules, rules.border_strip_m)
