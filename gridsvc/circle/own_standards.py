@@ -11,9 +11,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from gridsvc.circle.coverage import CircleStandard, StandardKind
+from gridsvc.circle.travel_times import MOST_MINUTES
 from gridsvc.errors import RequestInvalidError
 
-MOST_MINUTES = 60.0
 _ID = re.compile(r"^[a-z0-9][a-z0-9-]{1,39}$")
 _YES = {"yes": True, "true": True, "1": True, "是": True, "no": False, "false": False, "0": False, "否": False}
 _OF_LIST = {"id", "name_zh", "name_en", "source", "note", "verified", "kinds"}

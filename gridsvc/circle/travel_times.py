@@ -27,6 +27,7 @@ from gridsvc.progress import SILENT, Progress
 
 PLANNING_SPEED_M_S = 1.1  # planning default, about 4 km/h: 990 m in 15 minutes
 CIRCLE_LIMIT_S = 900.0
+MOST_MINUTES = 60.0  # of a walk that is asked for or demanded
 _COUNT_PARTS = 2  # more would share out better, but each goes over the whole city
 WALKER_SPEEDS_M_S: Mapping[str, float] = {"planning": PLANNING_SPEED_M_S, "adult": 1.2, "elderly": 0.8, "frail": 0.7}
 

@@ -18,7 +18,7 @@ import numpy as np
 from gridsvc.circle.attachments import Attachments, attach_points
 from gridsvc.circle.coverage import CircleStandard, find_standard
 from gridsvc.circle.live_times import LiveTimes
-from gridsvc.circle.travel_times import CIRCLE_LIMIT_S, PLANNING_SPEED_M_S, CompiledWalk
+from gridsvc.circle.travel_times import CIRCLE_LIMIT_S, MOST_MINUTES, PLANNING_SPEED_M_S, CompiledWalk
 from gridsvc.circle.walk_network import Floats, Ints, WalkNetwork
 from gridsvc.errors import RequestInvalidError
 from gridsvc.services.circles import (
@@ -35,7 +35,6 @@ from gridsvc.services.walk_networks import MARGIN_M, box_around, metric_boundary
 from gridsvc.store.unit_of_work import UnitOfWork
 
 WEIGHTS = ("population", "households", "residences")
-MOST_MINUTES = 60.0
 _OTHER_MINUTES = 15.0  # of a kind that no list gives minutes
 # pairs of a walk and its live times that are kept; one takes 8 bytes for each kind of each node and home
 _KEPT = 2

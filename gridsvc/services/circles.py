@@ -37,6 +37,7 @@ from gridsvc.circle.gates import Compounds, WallPassages
 from gridsvc.circle.isochrones import IsochroneWalk, isochrones_from
 from gridsvc.circle.travel_times import (
     CIRCLE_LIMIT_S,
+    MOST_MINUTES,
     PLANNING_SPEED_M_S,
     CompiledWalk,
     facility_counts,
@@ -64,7 +65,6 @@ from gridsvc.store.unit_of_work import UnitOfWork
 
 DEFAULT_STANDARD = "gb50180-15"
 MINUTES = (5, 10, 15)
-MOST_MINUTES = 60.0
 
 __all__ = [
     "CircleResult",
@@ -353,7 +353,7 @@ def _store_run(
 def _check_walk(rules: CircleStandard, speed_m_s: float, limit_s: float) -> None:
     check_speed(speed_m_s)
     longest_s = float(rules.limits_s.max())
-    if not longest_s <= limit_s <= 3600.0:
+    if not longest_s <= limit_s <= 60.0 * MOST_MINUTES:
         raise RequestInvalidError(
             f"The limit of {limit_s:g} s does not lie between the standard's {longest_s:g} s and an hour.",
             hint=f"Use {longest_s:g}.",

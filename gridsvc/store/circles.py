@@ -53,7 +53,7 @@ _AROUND = text(
         LIMIT 1
     ) AS newest ON true
     """
-).columns(place=String, *walk_networks.columns)
+).columns(**{"place": String(), **{column.name: column.type for column in walk_networks.columns}})
 
 
 def _content_sha256(division_code: str, parts: Iterable[gpd.GeoDataFrame], build: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from flask import Blueprint, Response
 from pydantic import BaseModel, Field, StringConstraints
 
-from gridsvc.circle.travel_times import WALKER_SPEEDS_M_S
+from gridsvc.circle.travel_times import MOST_MINUTES, WALKER_SPEEDS_M_S
 from gridsvc.errors import RequestInvalidError
 from gridsvc.services import circles
 from gridsvc.services.circle_files import gap_features
@@ -32,7 +32,7 @@ class IsochroneQuery(At):
     lon: QueryDegrees
     lat: QueryDegrees
     datum: Datum
-    minutes: list[Annotated[int, Field(ge=1, le=circles.MOST_MINUTES)]] = Field(
+    minutes: list[Annotated[int, Field(ge=1, le=MOST_MINUTES)]] = Field(
         [5, 10, 15], min_length=1, max_length=6, description="Walking times. Unit: min."
     )
     hour: float | None = Field(
