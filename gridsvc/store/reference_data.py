@@ -20,6 +20,7 @@ from gridsvc.store.tables import (
     categories,
     category_editions,
     category_limits,
+    department_kinds,
     facility_kinds,
     networks,
     worker_kinds,
@@ -192,6 +193,15 @@ def worker_kind_rows() -> list[Row]:
     ]
 
 
+def department_kind_rows() -> list[Row]:
+    """Return the kinds of departments, each with where its name comes from."""
+    return [
+        {"kind_code": r["code"], "verified": _yes(r["verified"])}
+        | {name: r[name] for name in ("name_zh", "name_en", "source", "note")}
+        for r in catalogue_rows("department_kinds")
+    ]
+
+
 _SEEDS: tuple[tuple[Table, Callable[[], list[Row]]], ...] = (
     (networks, network_rows),
     (category_editions, edition_rows),
@@ -200,6 +210,7 @@ _SEEDS: tuple[tuple[Table, Callable[[], list[Row]]], ...] = (
     (category_limits, limit_rows),
     (facility_kinds, facility_kind_rows),
     (worker_kinds, worker_kind_rows),
+    (department_kinds, department_kind_rows),
 )
 
 

@@ -26,6 +26,8 @@ from gridsvc.store.tables.circles import (
 )
 from gridsvc.store.tables.components import component_serials, components
 from gridsvc.store.tables.compounds import compounds, gates
+from gridsvc.store.tables.crosswalks import crosswalk_rows, crosswalks, network_comparisons, network_conflicts
+from gridsvc.store.tables.departments import department_kinds, departments, duties
 from gridsvc.store.tables.division_runs import division_run_parts, division_runs
 from gridsvc.store.tables.divisions import divisions
 from gridsvc.store.tables.duty_version import duty_version
@@ -64,9 +66,14 @@ __all__ = [
     "component_serials",
     "components",
     "compounds",
+    "crosswalk_rows",
+    "crosswalks",
+    "department_kinds",
+    "departments",
     "division_run_parts",
     "division_runs",
     "divisions",
+    "duties",
     "duty_version",
     "event_counter",
     "events",
@@ -85,6 +92,8 @@ __all__ = [
     "grids",
     "imports",
     "metadata",
+    "network_comparisons",
+    "network_conflicts",
     "networks",
     "photo_uploads",
     "photos",
