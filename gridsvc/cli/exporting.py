@@ -49,3 +49,29 @@ def export_components(
     with progress(silent=as_json) as shown, open_app() as app, app.unit_of_work() as uow:
         result = export(uow, out, at=at, prefix=prefix, category_code=category_code, state=state, progress=shown)
     print_result(result, as_json)
+
+
+def _add_table(what: str, help_text: str) -> None:
+    def command(out: Path, prefix: str, at: datetime, as_json: bool) -> None:
+        from gridsvc.services.departments import export_table  # pandas is loaded only when a file is made
+
+        with open_app() as app, app.unit_of_work() as uow:
+            result = export_table(uow, what, out, at=at, prefix=prefix)
+        print_result(result, as_json)
+
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
+        at_option,
+        click.option("--prefix", default="", metavar="CODE", help="Only those in this division."),
+        click.option(
+            "--out", type=click.Path(dir_okay=False, path_type=Path), required=True,
+            help="File to write: .csv or .xlsx. Replaced when it is there.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    command.__doc__ = f"{help_text}\n\n\b\nExample:\n  gridsvc export {what} --out {what}.xlsx --prefix 420103\n"
+    export_group.command(what)(command)
+
+
+_add_table("departments", "Write the departments; importing the file again changes nothing.")
+_add_table("duties", "Write what departments answer for; importing the file again changes nothing.")

@@ -29,6 +29,8 @@ _EXAMPLES = {
     "barriers": "gridsvc import barriers walls.shp --datum file",
     "compounds": "gridsvc import compounds 小区.gpkg --datum cgcs2000",
     "gates": "gridsvc import gates 出入口.csv --datum gcj02",
+    "departments": "gridsvc import departments 部门.csv --valid-from 2026-01-01",
+    "duties": "gridsvc import duties 职责.xlsx --timezone Asia/Shanghai --map 大类=category_code",
     "osm": "gridsvc import osm city.osm.pbf",
 }
 _ABOUT = {
@@ -45,6 +47,8 @@ _ABOUT = {
     "barriers": "Import walls, rails and banks.",
     "compounds": "Import walled compounds: what lies inside is reached through their gates only.",
     "gates": "Import gates of walled compounds, with the hours they are open.",
+    "departments": "Import departments (部门): code, name, kind, and the division each is of.",
+    "duties": "Import what departments answer for: which ground, in which network, which categories, since when.",
     "osm": "Import streets, buildings and facilities from an OpenStreetMap extract (.osm.pbf).",
 }
 
@@ -95,11 +99,14 @@ _COMMON = (
     click.option("--gazetteer/--no-gazetteer", "with_gazetteer", default=True, help="Whether to bring the gazetteer up to date afterwards; leave it for the last of several files."),
     click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
 )  # fmt: skip
+_TIMEZONE = click.option("--timezone", help="Zone of times without a UTC offset, such as Asia/Shanghai.")
 _OF_KIND: dict[str, tuple[Any, ...]] = {
     "divisions": (click.option("--align", "align_m", type=click.FloatRange(0, 1, min_open=True), metavar="METRES", help="Bring boundaries that miss each other, or those stored, by no more than this onto one line."),),
     "grids": (click.option("--network", type=click.Choice(["urban", "social", "security"]), default="security", show_default=True, help="Network the grids belong to."),),
     "osm": (click.option("--datum", type=click.Choice(["wgs84", "EPSG:4326", "file"]), default="wgs84", show_default=True, help="An extract is always WGS 84."),),
-    "reports": (click.option("--timezone", help="Zone of times without a UTC offset, such as Asia/Shanghai."),),
+    "reports": (_TIMEZONE,),
+    "departments": (_TIMEZONE,),
+    "duties": (_TIMEZONE,),
 }  # fmt: skip
 
 

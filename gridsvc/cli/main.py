@@ -14,7 +14,11 @@ from gridsvc.errors import GridsvcError, ImportRefusedError
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "db": ("gridsvc.cli.database", "db", "Create, upgrade, back up and open the database."),
     "import": ("gridsvc.cli.importing", "import_group", "Bring files in: divisions, streets, residences, reports ..."),
-    "export": ("gridsvc.cli.exporting", "export_group", "Write what is stored into files: components."),
+    "export": (
+        "gridsvc.cli.exporting",
+        "export_group",
+        "Write what is stored into files: components, departments, duties.",
+    ),
     "synth": ("gridsvc.cli.synth", "synth", "Make a realistic town, or complete a real one."),
     "divide": ("gridsvc.cli.dividing", "divide", "Divide communities into unit grids and governance grids."),
     "redraw": ("gridsvc.cli.redraws", "redraw", "Draft, check, approve and discard changes of grids."),
@@ -25,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "networks",
         "Compare and align networks, carry figures over, ask who answers.",
     ),
+    "departments": ("gridsvc.cli.departments", "departments", "Departments and what they answer for."),
     "assign": ("gridsvc.cli.assigning", "assign", "Assign grid workers to governance grids."),
     "locate": ("gridsvc.cli.locating", "locate", "Find the grids of the points in a file."),
     "relocate": ("gridsvc.cli.relocating", "relocate", "Give stored reports the grids of their place and time."),

@@ -152,10 +152,28 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field("note", "text", ("bz", "备注")),
         Field("datum", "text", ("坐标系", "坐标系统")),
     ),
+    "departments": (
+        Field("department_code", "text", ("code", "编码", "部门编码", "部门代码", "统一社会信用代码", "zgbmdm"), required=True),
+        Field("name", "text", (*_NAME, "部门名称", "zgbmmc"), required=True),
+        Field("kind_code", "text", ("kind", "部门类别", "类别编码", "类别"), required=True),
+        Field("division_code", "text", ("区划代码", "行政区划代码", "所属区划", "adcode"), required=True),
+        Field("valid_from", "time", ("生效时间", "启用日期")),
+        Field("valid_to", "time", ("失效时间", "停用日期")),
+    ),
+    "duties": (
+        Field("duty_code", "text", ("职责编码", "责任编码")),
+        Field("department_code", "text", ("部门编码", "部门代码", "统一社会信用代码", "zgbmdm"), required=True),
+        Field("network", "text", ("网络", "条线")),
+        Field("ground_code", "text", ("grid_code", "division_code", "网格编码", "区划代码", "责任范围"), required=True),
+        Field("edition", "text", ("版本", "目录版本")),
+        Field("category_code", "text", ("category", "小类代码", "大类代码", "类别代码", "事项代码")),
+        Field("valid_from", "time", ("生效时间", "启用日期")),
+        Field("valid_to", "time", ("失效时间", "停用日期")),
+    ),
 }  # fmt: skip
 
 # kinds whose rows may come without any position
-WITHOUT_POSITION = frozenset({"divisions", "workers"})
+WITHOUT_POSITION = frozenset({"divisions", "workers", "departments", "duties"})
 
 _MISSING_TEXTS = frozenset({"", "null", "none", "nan", "n/a", "\\n"})
 

@@ -135,6 +135,30 @@ def _write_xlsx(frame: pd.DataFrame, points: np.ndarray, path: Path, layer: str)
     path.write_bytes(_workbook({layer: _with_lonlat(frame, points)}))
 
 
+def write_table(path: Path, table: pd.DataFrame, *, name: str) -> None:
+    """Write one table of texts and numbers as .csv or .xlsx (sheet ``name``), which appears whole or not at all.
+
+    Raises
+    ------
+    RequestInvalidError
+        When the suffix is another, or the table is longer than a sheet.
+    FileUnreadableError
+        When the file cannot be written there.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".xlsx":
+        write_sheets(path, {name: table})
+    elif suffix == ".csv":
+        # with a byte-order mark, by which spreadsheet programs know UTF-8
+        _put_whole(path, lambda made: table.to_csv(made, index=False, encoding="utf-8-sig", lineterminator="\n"))
+    else:
+        raise RequestInvalidError(
+            f"{path.name} cannot be written: its suffix names no format known here.",
+            hint="Use .csv or .xlsx.",
+            field="out",
+        )
+
+
 def write_sheets(path: Path, sheets: Mapping[str, pd.DataFrame]) -> None:
     """Write tables of texts and numbers as the sheets of a workbook, which appears whole or not at all; missing values stay empty.
 

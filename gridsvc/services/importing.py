@@ -38,6 +38,7 @@ from gridsvc.services.imports_basemap import (
 )
 from gridsvc.services.imports_components import check_components, store_components
 from gridsvc.services.imports_compounds import check_compounds, check_gates, store_compounds, store_gates
+from gridsvc.services.imports_departments import check_departments, check_duties, store_departments, store_duties
 from gridsvc.services.imports_divisions import check_divisions, store_divisions
 from gridsvc.services.imports_facilities import check_facilities, store_facilities
 from gridsvc.services.imports_grids import GRID_KINDS, check_grids, store_grids
@@ -49,19 +50,19 @@ from gridsvc.store.unit_of_work import UnitOfWork
 
 KINDS = (
     "divisions", "streets", "residences", "facilities", "workers", "grids", "reports", "water", "barriers", "osm",
-    "addresses", "components", "compounds", "gates",
+    "addresses", "components", "compounds", "gates", "departments", "duties",
 )  # fmt: skip
 _CHECK: dict[str, Callable[[Batch, UnitOfWork, ImportOptions], pd.DataFrame]] = {
     "divisions": check_divisions, "streets": check_streets, "water": check_water, "barriers": check_barriers,
     "residences": check_residences, "facilities": check_facilities, "workers": check_workers, "grids": check_grids,
     "reports": check_reports, "addresses": check_addresses, "components": check_components, "compounds": check_compounds,
-    "gates": check_gates,
+    "gates": check_gates, "departments": check_departments, "duties": check_duties,
 }  # fmt: skip
 _STORE: dict[str, Callable[[UnitOfWork, pd.DataFrame, ImportOptions], tuple[Any, ...]]] = {
     "divisions": store_divisions, "streets": store_streets, "water": store_water, "barriers": store_barriers,
     "residences": store_residences, "facilities": store_facilities, "workers": store_workers, "grids": store_grids,
     "reports": store_reports, "addresses": store_addresses, "components": store_components, "compounds": store_compounds,
-    "gates": store_gates,
+    "gates": store_gates, "departments": store_departments, "duties": store_duties,
 }  # fmt: skip
 _DEFAULT_NETWORK = "security"
 
@@ -152,7 +153,7 @@ def import_file(
     encoding, layer
         As `gridsvc.formats.vector_files.read_table`.
     timezone
-        Zone of report times that come without a UTC offset; without it they are refused.
+        Zone of times (of reports, and from and until when duties hold) that come without a UTC offset; without it they are refused.
     actor
         Who imports; recorded with a redraw.
     source

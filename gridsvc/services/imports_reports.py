@@ -102,7 +102,12 @@ def report_sources(batch: Batch, default: str) -> np.ndarray:
 
 def report_times(batch: Batch, timezone: str | None) -> pd.Series:
     """Return when each row was reported, in UTC; times without offset are faults unless ``timezone`` names their zone."""
-    texts = batch.text("reported_at")
+    return row_times(batch, "reported_at", timezone)
+
+
+def row_times(batch: Batch, name: str, timezone: str | None) -> pd.Series:
+    """Return the instants of a field in UTC, NaT where it is empty; faults as in `report_times`."""
+    texts = batch.text(name)
     aware = np.array([bool(_OFFSET.search(text)) for text in texts], dtype=bool)
     naive = (texts != "") & ~aware
     times = pd.Series(
@@ -115,12 +120,12 @@ def report_times(batch: Batch, timezone: str | None) -> pd.Series:
     elif naive.any():
         batch.refuse(
             naive,
-            "reported_at",
+            name,
             "has no UTC offset: write 2026-01-01T08:00:00+08:00 or use --timezone Asia/Shanghai",
             texts,
         )
     unread = (texts != "") & times.isna().to_numpy() & (aware | (timezone is not None))
-    batch.refuse(unread, "reported_at", "is not an ISO 8601 time", texts)
+    batch.refuse(unread, name, "is not an ISO 8601 time", texts)
     return times
 
 

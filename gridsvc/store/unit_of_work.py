@@ -23,6 +23,7 @@ from gridsvc.store.cases import CaseRepository
 from gridsvc.store.categories import CategoryRepository
 from gridsvc.store.circles import CircleRunRepository, WalkNetworkRepository
 from gridsvc.store.components import ComponentRepository
+from gridsvc.store.departments import DepartmentDutyRepository, DepartmentRepository
 from gridsvc.store.division_runs import DivisionRunRepository
 from gridsvc.store.divisions import DivisionRepository
 from gridsvc.store.duty import DutyRepository
@@ -186,6 +187,16 @@ class UnitOfWork:
     def duty(self) -> DutyRepository:
         """Who is on duty where."""
         return DutyRepository(self.connection, self.scope)
+
+    @cached_property
+    def departments(self) -> DepartmentRepository:
+        """Departments."""
+        return DepartmentRepository(self.connection, self.scope)
+
+    @cached_property
+    def department_duties(self) -> DepartmentDutyRepository:
+        """What departments answer for."""
+        return DepartmentDutyRepository(self.connection, self.scope)
 
     @cached_property
     def categories(self) -> CategoryRepository:
