@@ -26,6 +26,8 @@ _KEYS = {
     "assignments": "key",
     "facilities": "facility_code",
     "components": "component_id",
+    "departments": "department_code",
+    "duties": "duty_code",
 }
 
 
@@ -54,7 +56,7 @@ def list_page(
     with_geometry: bool = False,
     **filters: Any,
 ) -> Page:
-    """Return one page of ``divisions``, ``grids``, ``workers``, ``assignments`` or ``facilities`` in force at ``at``.
+    """Return one page of ``divisions``, ``grids``, ``workers`` or another of `_KEYS` in force at ``at``.
 
     Parameters
     ----------

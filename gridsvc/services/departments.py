@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -85,6 +86,11 @@ def table_of(uow: UnitOfWork, what: str, *, at: datetime, prefix: str = "") -> p
         raise RequestInvalidError(f"There is no table {what!r}.", hint=f"Tables: {', '.join(TABLES)}.", field="what")
     held = uow.departments if what == "departments" else uow.department_duties
     return held.list(prefix, at)
+
+
+def department_kinds(uow: UnitOfWork) -> list[dict[str, Any]]:
+    """Return the kinds of departments, by code."""
+    return uow.departments.kinds().to_dict("records")
 
 
 def export_table(uow: UnitOfWork, what: str, out: Path, *, at: datetime, prefix: str = "") -> ExportedTable:

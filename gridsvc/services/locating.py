@@ -180,11 +180,16 @@ def locate_positions(
     nearest_within_m: float | None = None,
 ) -> Places:
     """Return where positions in any datum are, each at its own instant or all at one; refuses as `locate_arrays` does."""
+    x, y = storage_positions(lon, lat, datum)
+    return find_places(uow, x, y, at, nearest_within_m=nearest_within_m)
+
+
+def storage_positions(lon: ArrayLike, lat: ArrayLike, datum: str | None) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return positions in any datum as they are looked up: EPSG:4490, rounded as stored; refuses as `locate_arrays` does."""
     name = parse_datum(datum)
     x, y = np.atleast_1d(np.asarray(lon, dtype=float)), np.atleast_1d(np.asarray(lat, dtype=float))
     check_lonlat(x, y)
-    x, y = _to_storage(x, y, name)
-    return find_places(uow, x, y, at, nearest_within_m=nearest_within_m)
+    return _to_storage(x, y, name)
 
 
 def locate_reports(

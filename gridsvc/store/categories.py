@@ -72,6 +72,27 @@ class CategoryRepository(Repository):
         )
         return sorted(self.connection.scalars(statement.where(c.kind == "component")))
 
+    def codes_of(self, edition: str, codes: Iterable[str]) -> dict[str, tuple[tuple[str, str], ...]]:
+        """Return by code the (edition, code) of its class in every edition that has it, its own first; codes the edition has not are left out."""
+        c = categories.c
+        asked = select(c.code.label("asked"), func.coalesce(c.successor_code, c.code).label("newest")).where(
+            c.edition == edition, c.code == func.any([str(code) for code in codes])
+        )
+        known = asked.subquery()
+        statement = (
+            select(known.c.asked, c.edition, c.code)
+            .join(
+                categories,
+                (c.successor_code == known.c.newest) | ((c.code == known.c.newest) & c.successor_code.is_(None)),
+            )
+            .order_by(known.c.asked, c.edition != edition, c.edition, c.code)
+        )
+        found: dict[str, dict[tuple[str, str], None]] = {}
+        for row in self.connection.execute(statement):
+            # first of all itself, whatever else bears the same class
+            found.setdefault(row.asked, {(edition, row.asked): None})[row.edition, row.code] = None
+        return {code: tuple(classes) for code, classes in found.items()}
+
     def limits(self, edition: str, code: str) -> pd.DataFrame:
         """Return the handling limits of a class, by condition."""
         statement = select(*category_limits.columns).where(

@@ -8,6 +8,7 @@ from datetime import datetime
 import pandas as pd
 from sqlalchemy import Column, ColumnElement, Table, and_, delete, func, literal, or_, select, true, update
 
+from gridsvc.networks.duties import Duty
 from gridsvc.store.frames import in_force, plain_columns, read_frame
 from gridsvc.store.puts import put_dated
 from gridsvc.store.repository import Repository, like_pattern
@@ -85,6 +86,25 @@ class DepartmentDutyRepository(_Dated):
     """Duties of departments; the scope is that of the ground each is about."""
 
     table, key, ground = duties, "duty_code", "ground_code"
+
+    def about(self, grounds: Iterable[str], at: datetime) -> list[Duty]:
+        """Return the duties in force at ``at`` about one of some grounds, by code."""
+        statement = (
+            select(*duties.columns)
+            .where(in_force(duties, at), self.around_scope(), duties.c.ground_code == func.any(sorted(set(grounds))))
+            .order_by(duties.c.duty_code)
+        )
+        return [
+            Duty(
+                row["duty_code"],
+                row["department_code"],
+                row["network"],
+                row["ground_code"],
+                row["edition"],
+                row["category_code"],
+            )
+            for row in self.connection.execute(statement).mappings()
+        ]
 
     def of_departments(self, codes: Iterable[str], at: datetime) -> list[str]:
         """Return the codes of the duties that departments have at ``at`` or later, in order."""

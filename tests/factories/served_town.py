@@ -8,6 +8,7 @@ from functools import cached_property
 import pandas as pd
 from factories import registers
 from factories import stored_town as town
+from factories.served_duties import put_duties
 
 from gridsvc.services.event_stream import EventHub
 from gridsvc.services.point_locator import PointLocator
@@ -28,6 +29,7 @@ def put_town(uow) -> None:
         uow.redraws.approve(redraw, "test", town.START, town.START, {})
     uow.workers.put_frame(town.worker_frame(count=8, phone="13812345678"), town.START)
     uow.assignments.put_in_force(assignment_frame(), network="social", prefix=town.DISTRICT, at=town.START)
+    put_duties(uow)
     uow.streets.put_frame(town.street_frame())
     uow.residences.put_frame(town.residence_frame())
     uow.facilities.put_frame(town.facility_frame(), town.START)

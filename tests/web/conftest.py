@@ -44,9 +44,11 @@ def connection(town_engine):
 def still_clock(monkeypatch):
     """The web room's clock, standing at NOW."""
     from gridsvc.web.api import (
+        answers,
         circle,
         circle_planning,
         components,
+        departments,
         divisions,
         facilities,
         facility_corrections,
@@ -65,7 +67,7 @@ def still_clock(monkeypatch):
     from gridsvc.web.tiles import vector_tiles
 
     for module in (
-        callers, circle, circle_planning, components, divisions, facilities, facility_corrections, geocode, grids, locate, photos, quality,
+        callers, answers, circle, circle_planning, components, departments, divisions, facilities, facility_corrections, geocode, grids, locate, photos, quality,
         redraw_edits, redraws, reports, uploads,
         workforce, vector_tiles,
         command_centre,

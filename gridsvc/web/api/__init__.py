@@ -1,9 +1,11 @@
 """JSON and GeoJSON under /api/v1. One module per subject: pydantic models, then endpoints that parse, call one service, answer."""
 
 from gridsvc.web.api import (
+    answers,
     circle,
     circle_planning,
     components,
+    departments,
     divisions,
     facilities,
     facility_corrections,
@@ -26,6 +28,7 @@ BLUEPRINTS = [
     (photos.photos, photos.endpoints),
     (uploads.uploads, uploads.endpoints),
     (locate.locate, locate.endpoints),
+    (answers.answers, answers.endpoints),
     (geocode.geocode, geocode.endpoints),
     (divisions.divisions, divisions.endpoints),
     (grids.grids, grids.endpoints),
@@ -33,6 +36,7 @@ BLUEPRINTS = [
     (redraw_edits.redraw_edits, redraw_edits.endpoints),
     (quality.quality, quality.endpoints),
     (workforce.workforce, workforce.endpoints),
+    (departments.departments, departments.endpoints),
     (facilities.facilities, facilities.endpoints),
     (facility_corrections.facility_corrections, facility_corrections.endpoints),
     (components.components, components.endpoints),
