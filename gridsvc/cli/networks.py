@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ import click
 
 from gridsvc.bootstrap import open_app
 from gridsvc.cli.instants import Instant, at_option
-from gridsvc.cli.terminal import print_result, progress
+from gridsvc.cli.terminal import now, print_result, progress
+from gridsvc.formats.written_tables import write_table
 from gridsvc.networks.overlay import TOLERANCE_M
+from gridsvc.services.answering import with_duties
 from gridsvc.services.comparing_networks import (
     NetworkReport,
     align_networks,
@@ -22,6 +25,16 @@ from gridsvc.services.comparing_networks import (
     compare_networks,
     crosswalk_networks,
 )
+from gridsvc.services.crosswalks import (
+    WEIGHTS,
+    export_crosswalk,
+    figures_of_file,
+    get_crosswalk,
+    list_crosswalks,
+    rebase_figures,
+    save_crosswalk,
+)
+from gridsvc.services.network_conflicts import compare_stored
 from gridsvc.services.network_sources import FileSource, Source, SourceNets, StoredSource, read_networks
 
 _STORED = re.compile(r"(urban|social|security|unified):(\d{4,15})(?:@(.+))?")
@@ -70,18 +83,30 @@ def networks() -> None:
 
 @networks.command()
 @click.argument("sources", nargs=-1, required=True)
+@click.option(
+    "--save", is_flag=True, help="Keep the grids that cross, for /api/v1/networks/conflicts; of stored networks."
+)
 @_shared
 @_tolerance(TOLERANCE_M)
-def compare(sources: Sequence[str], tolerance: float, as_json: bool, out: Sequence[Path], **options: Any) -> None:
+def compare(
+    sources: Sequence[str], save: bool, tolerance: float, as_json: bool, out: Sequence[Path], **options: Any
+) -> None:
     """Say what is wrong in each network and which grids of every two are the same, shifted, nested or crossing.
 
     \b
     Example:
       gridsvc networks compare psa.parquet smd.parquet --datum wgs84 --code psa=psa --out report.xlsx
-      gridsvc networks compare urban:420103 social:420103 security:420103
+      gridsvc networks compare urban:420103 social:420103 security:420103 --save
     """
-    with _read(sources, **options) as given, progress(as_json) as shown:
-        found = compare_networks(given, tolerance_m=tolerance, progress=shown)
+    with _read(sources, **options) as read, progress(as_json) as shown:
+        if save:
+            found = compare_stored(
+                read.uow, read.stored(), now=now(), actor="command line", tolerance_m=tolerance, given=read.nets,
+                progress=shown,
+            )  # fmt: skip
+            read.uow.commit()
+        else:
+            found = compare_networks(read.nets, tolerance_m=tolerance, progress=shown)
     _give(found, ("networks", "pairs", "conflicts"), as_json, out)
 
 
@@ -108,9 +133,9 @@ def align(
 
     Example: gridsvc networks align 城管.gpkg 公安.gpkg --datum cgcs2000 --reference 城管 --out aligned.gpkg
     """
-    with _read(sources, **options) as given, progress(as_json) as shown:
+    with _read(sources, **options) as read, progress(as_json) as shown:
         found = align_networks(
-            given, tolerance_m=tolerance, reference=reference, lines=lines, lines_datum=lines_datum or options["datum"],
+            read.nets, tolerance_m=tolerance, reference=reference, lines=lines, lines_datum=lines_datum or options["datum"],
             progress=shown,
         )  # fmt: skip
     _give(found, ("networks", "moved", "disagreements"), as_json, out)
@@ -124,6 +149,13 @@ def align(
 @click.option("--weights", type=_FILE, help="File of points (households, events) to weigh land by; default its area.")
 @click.option("--weights-datum", help="Datum of --weights; default that of the files.")
 @click.option("--count", metavar="COLUMN", help="Column of --weights: how much each point counts; default 1.")
+@click.option("--save", is_flag=True, help="Keep it, weighed by area, households and events; of two stored networks.")
+@click.option(
+    "--events-from", type=Instant(), help="With --save: reports from then on are the events; default 365 days before."
+)
+@click.option(
+    "--events-to", type=Instant(), help="With --save: reports before then; default the later of the two networks."
+)
 @_shared
 @_tolerance(0.0)
 def crosswalk(
@@ -134,6 +166,9 @@ def crosswalk(
     weights: Path | None,
     weights_datum: str | None,
     count: str | None,
+    save: bool,
+    events_from: datetime | None,
+    events_to: datetime | None,
     tolerance: float,
     as_json: bool,
     out: Sequence[Path],
@@ -145,10 +180,18 @@ def crosswalk(
     Example:
       gridsvc networks crosswalk tracts.parquet psa.parquet --datum wgs84 --value p0010001 --whole --out crosswalk.xlsx
       gridsvc networks crosswalk social:420103@2025-01-01 social:420103 --value households --whole
+      gridsvc networks crosswalk security:420103 unified:420103 --save
     """
-    with _read((first, second), **options) as given, progress(as_json) as shown:
+    with _read((first, second), **options) as read, progress(as_json) as shown:
+        if save:
+            kept = save_crosswalk(
+                read.uow, *read.stored(), now=now(), actor="command line", events_from=events_from, events_to=events_to,
+                progress=shown,
+            )  # fmt: skip
+            read.uow.commit()
+            click.echo(f"saved as crosswalk {kept.about['crosswalk_id']}", err=as_json)
         found = crosswalk_networks(
-            given, tolerance_m=tolerance, value=value, whole=whole, points=weights,
+            read.nets, tolerance_m=tolerance, value=value, whole=whole, points=weights,
             points_datum=weights_datum or options["datum"], count=count, progress=shown,
         )  # fmt: skip
     _give(found, ("crosswalk", "values", "sums"), as_json, out)
@@ -158,12 +201,16 @@ def crosswalk(
 @click.argument("sources", nargs=-1, required=True)
 @click.option("--points", type=_FILE, required=True, help="File of points, or with columns lon and lat.")
 @click.option("--points-datum", help="Datum of --points; default that of the files.")
+@click.option("--category", metavar="CODE", help="Of stored networks: the department that answers for this class.")
+@click.option("--category-column", metavar="COLUMN", help="The same for the class that a column of --points names.")
 @_shared
 @_tolerance(0.0)
 def answers(
     sources: Sequence[str],
     points: Path,
     points_datum: str | None,
+    category: str | None,
+    category_column: str | None,
     tolerance: float,
     as_json: bool,
     out: Sequence[Path],
@@ -171,27 +218,143 @@ def answers(
 ) -> None:
     """Say which grid of every network answers for each point of a file; land nobody or several hold is marked.
 
-    Example: gridsvc networks answers 城管.gpkg 公安.gpkg --datum cgcs2000 --points 事件.csv --out answers.xlsx
+    Stored networks also name the department and the worker on duty.
+
+    \b
+    Example:
+      gridsvc networks answers 城管.gpkg 公安.gpkg --datum cgcs2000 --points 事件.csv --out answers.xlsx
+      gridsvc networks answers urban:420103 security:420103 --points 事件.csv --points-datum gcj02 --category E06001
     """
-    with _read(sources, **options) as given, progress(as_json) as shown:
+    with _read(sources, **options) as read, progress(as_json) as shown:
         found = answers_for_points(
-            given, points, datum=points_datum or options["datum"], tolerance_m=tolerance, progress=shown
+            read.nets, points, datum=points_datum or options["datum"], tolerance_m=tolerance, progress=shown
         )
+        stored = [each for each in read.sources if isinstance(each, StoredSource)]
+        if stored:
+            found = with_duties(read.uow, found, stored, category=category, column=category_column)
+        elif category or category_column:
+            raise click.UsageError("Departments are known of stored networks only, such as urban:420103.")
     _give(found, ("sums",), as_json, out)
+
+
+@networks.command()
+@click.option("--prefix", default="", metavar="CODE", help="Only those of this division.")
+@click.option("--network", help="Only those from or to this network.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def crosswalks(prefix: str, network: str | None, limit: int, as_json: bool) -> None:
+    """List the crosswalks kept. What a redraw did is one too, under the id of the redraw.
+
+    Example: gridsvc networks crosswalks --prefix 420103
+    """
+    with open_app() as app, app.unit_of_work() as uow:
+        rows = list_crosswalks(uow, prefix, network=network, limit=limit).rows
+    if as_json:
+        print_result(rows, True)
+        return
+    for row in rows:
+        click.echo(
+            f"{row['crosswalk_id']}  {row['division_code']}  {row['first_network']}@{row['first_at']:%Y-%m-%d} -> "
+            f"{row['second_network']}@{row['second_at']:%Y-%m-%d}  {row['first_grids']} -> {row['second_grids']} grids"
+        )
+    if not rows:
+        click.echo("no crosswalks")
+
+
+_redraw_network = click.option("--network", help="Of a redraw of several networks: which.")
+
+
+@networks.command("crosswalk-export")
+@click.argument("crosswalk_id")
+@_redraw_network
+@click.option("--out", type=_OUT, required=True, help="File to write: .csv, .xlsx, or .gpkg with the land of each row.")
+def crosswalk_export(crosswalk_id: str, network: str | None, out: Path) -> None:
+    """Write a crosswalk with its shares both ways.
+
+    Example: gridsvc networks crosswalk-export 0b9f2c7e-51f0-4d0e-8a53-6c7d1a2b3c4d --out crosswalk.gpkg
+    """
+    with open_app() as app, app.unit_of_work() as uow:
+        stored = get_crosswalk(uow, crosswalk_id, network=network)
+        export_crosswalk(uow, stored, out)
+    click.echo(f"{len(stored.rows)} rows written to {out}")
+
+
+@networks.command()
+@click.argument("crosswalk_id")
+@click.argument("table", type=_FILE)
+@click.option("--code", default="code", show_default=True, metavar="COLUMN", help="Column of grid codes.")
+@click.option("--value", required=True, metavar="COLUMN", help="Column of figures that add up.")
+@click.option(
+    "--weight", type=click.Choice(WEIGHTS), default="area", show_default=True, help="What land is weighed by."
+)
+@click.option("--back", is_flag=True, help="From the second network to the first.")
+@click.option("--whole", is_flag=True, help="Carry whole numbers over as whole numbers.")
+@_redraw_network
+@click.option("--out", type=_OUT, help="Write the figures: .csv or .xlsx.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def rebase(
+    crosswalk_id: str,
+    table: Path,
+    code: str,
+    value: str,
+    weight: str,
+    back: bool,
+    whole: bool,
+    network: str | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Carry the figures of TABLE over to the other net of a crosswalk kept (or of a redraw); their sum is preserved.
+
+    Example: gridsvc networks rebase 0b9f2c7e-51f0-4d0e-8a53-6c7d1a2b3c4d 2025.csv --value households --whole --out 2026.xlsx
+    """
+    figures = figures_of_file(table, code, value)
+    with open_app() as app, app.unit_of_work() as uow:
+        stored = get_crosswalk(uow, crosswalk_id, network=network)
+    found = rebase_figures(stored, figures, weight=weight, back=back, whole=whole)
+    if out is not None:
+        write_table(out, found.values, name="figures")
+    if as_json:
+        rows = found.values.to_dict("records")
+        print_result(
+            {"given": found.given, "placed": found.placed, "unplaced": found.unplaced,
+             "without_figure": found.without_figure, "figures": rows}, True,
+        )  # fmt: skip
+        return
+    click.echo(f"given {found.given:g}, placed {found.placed:g}, unplaced {found.unplaced:g}")
+    click.echo(found.values.head(_SHOWN).to_string(index=False))
+    if out is not None:
+        click.echo(f"written to {out}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Networks read, from where, and the database, which is open where one of them is stored."""
+
+    nets: SourceNets
+    sources: Sequence[Source]
+    uow: Any
+
+    def stored(self) -> list[StoredSource]:
+        """Return the sources, all of which must be stored networks."""
+        stored = [each for each in self.sources if isinstance(each, StoredSource)]
+        if len(stored) < len(self.sources):
+            raise click.UsageError("--save is for stored networks only, such as social:420103@2025-01-01.")
+        return stored
 
 
 @contextmanager
 def _read(
     sources: Sequence[str], *, datum: str | None, codes: Sequence[str], titles: Sequence[str], at: datetime
-) -> Iterator[SourceNets]:
+) -> Iterator[_Read]:
     """Yield the networks; the database is opened only when one of them is stored."""
     code, title = _columns("--code", codes), _columns("--name", titles)
     wanted = [_source(text, datum, code, title, at) for text in sources]
     if not any(isinstance(each, StoredSource) for each in wanted):
-        yield read_networks(None, wanted)
+        yield _Read(read_networks(None, wanted), wanted, None)
         return
     with open_app() as app, app.unit_of_work() as uow:
-        yield read_networks(uow, wanted)
+        yield _Read(read_networks(uow, wanted), wanted, uow)
 
 
 def _columns(option: str, texts: Sequence[str]) -> dict[str, str]:

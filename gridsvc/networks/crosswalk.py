@@ -88,9 +88,27 @@ def crosswalk(atoms: Overlay, first: int, second: int, weight: ArrayLike | None 
     pairs, inverse = np.unique(owner[known], axis=0, return_inverse=True)
     area = np.bincount(inverse.ravel(), atoms.area_m2[known], len(pairs)).astype(float)
     weighed = np.bincount(inverse.ravel(), weights[known], len(pairs)).astype(float)
-    sizes = len(atoms.nets[first]), len(atoms.nets[second])
-    shares = [_shares(pairs[:, k], weighed, area, sizes[k]) for k in (0, 1)]
-    return Crosswalk(pairs[:, 0], pairs[:, 1], area, weighed, shares[0], shares[1], sizes)
+    return crosswalk_of(pairs[:, 0], pairs[:, 1], area, weighed, (len(atoms.nets[first]), len(atoms.nets[second])))
+
+
+def crosswalk_of(
+    from_row: ArrayLike, to_row: ArrayLike, area_m2: ArrayLike, weight: ArrayLike, sizes: tuple[int, int]
+) -> Crosswalk:
+    """Return the crosswalk of pairs that were measured before, each pair once: shares follow from their areas and weights.
+
+    Parameters
+    ----------
+    from_row, to_row
+        Rows of grids, `NOBODY` for land that only the other net holds. Shape: (n,).
+    area_m2, weight
+        What the two have in common, 0 or more; the area above 0. Unit of the area: m2. Shape: (n,).
+    """
+    rows = np.asarray(from_row, dtype=np.int64), np.asarray(to_row, dtype=np.int64)
+    order = np.lexsort((rows[1], rows[0]))
+    one, other = (row[order] for row in rows)
+    area, weighed = (np.asarray(values, dtype=float)[order] for values in (area_m2, weight))
+    shares = [_shares(row, weighed, area, size) for row, size in zip((one, other), sizes, strict=True)]
+    return Crosswalk(one, other, area, weighed, shares[0], shares[1], sizes)
 
 
 def _shares(row: Integers, weight: Floats, area: Floats, size: int) -> Floats:

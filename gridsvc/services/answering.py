@@ -10,13 +10,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import geopandas as gpd
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
-from gridsvc.errors import CategoryUnknownError, ConflictError, OutsideCoverageError, RequestInvalidError
+from gridsvc.errors import CategoryUnknownError, ConflictError, NotFoundError, OutsideCoverageError, RequestInvalidError
 from gridsvc.networks.duties import NOBODY, Category, DutyIndex, Settled
+from gridsvc.services.comparing_networks import NetworkReport
 from gridsvc.services.grid_lookup import Places
 from gridsvc.services.locating import locate_positions, storage_positions
+from gridsvc.services.network_sources import StoredSource
 from gridsvc.services.place_index import NETWORKS
 from gridsvc.store.answering import AnsweringRepository, Grid
 from gridsvc.store.grid_history import GridHistory
@@ -158,6 +162,62 @@ def who_answers_for(
     answered = [_place(places, k, uow.scope, grounds[k], classes[k], settled, workers, claims) for k in range(count)]
     named = {duty.department for place in answered for answer in place.answers for duty in answer.settled.duties}
     return WhoAnswers(answered, _described(uow, named, at))
+
+
+def with_duties(
+    uow: UnitOfWork,
+    report: NetworkReport,
+    sources: Sequence[StoredSource],
+    *,
+    category: str | None = None,
+    column: str | None = None,
+) -> NetworkReport:
+    """Return what `answers_for_points` found with the department and the primary worker of each stored network beside its grid.
+
+    A conflict of departments is written as their codes with `` | `` between them.
+
+    Parameters
+    ----------
+    category, column
+        The class asked about, or the column of the points that names one for each; one of the two, or neither.
+
+    Raises
+    ------
+    NotFoundError
+        When the points have no such column.
+    RequestInvalidError
+        When both are given.
+    """
+    frame = report.tables["answers"].copy()
+    if category is not None and column is not None:
+        raise RequestInvalidError("Give one category for all, or a column of categories.", field="category")
+    if column is not None and column not in frame:
+        known_columns = ", ".join(map(str, frame.columns))
+        raise NotFoundError(f"The points have no column {column}.", hint=f"They have: {known_columns}.")
+    named = [category] * len(frame) if column is None else [_named(value) for value in frame[column]]
+    classes = _classes(uow, named, None)
+    for source in sources:
+        codes = [None if pd.isna(code) else str(code) for code in frame[f"grid_{source.label}"]]
+        held = sorted({code for code in codes if code is not None})
+        settled = _Settling(_duties(uow, set(held), source.at))
+        _, workers = _workers(uow, [(source.network, code) for code in held], source.at)
+        frame[f"department_{source.label}"] = [
+            None if code is None else _department_text(settled(source.network, code, known))
+            for code, known in zip(codes, classes, strict=True)
+        ]
+        on_duty = [workers.get((source.network, code), []) if code is not None else [] for code in codes]
+        frame[f"worker_{source.label}"] = [found[0]["worker_code"] if found else None for found in on_duty]
+    layer = gpd.GeoDataFrame(frame, geometry=report.layers["answers"].geometry)
+    return NetworkReport({**report.tables, "answers": frame}, {**report.layers, "answers": layer})
+
+
+def _named(value: Any) -> str | None:
+    return None if pd.isna(value) or not str(value).strip() else str(value).strip()
+
+
+def _department_text(settled: Settled) -> str | None:
+    names = sorted({duty.department for duty in settled.duties})
+    return " | ".join(names) or None
 
 
 def _classes(uow: UnitOfWork, categories: Sequence[str | None], edition: str | None) -> list[tuple[Category, ...]]:

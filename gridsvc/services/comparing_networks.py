@@ -71,6 +71,13 @@ def compare_networks(
     progress.start("compare networks", 2)
     found = compare(given.nets, tolerance_m=tolerance_m)
     progress.advance()
+    report = comparison_report(found, given.epsg)
+    progress.advance()
+    return report
+
+
+def comparison_report(found: Comparison, epsg: int) -> NetworkReport:
+    """Return a comparison as tables and layers, see `compare_networks`; ``epsg`` is the system of its nets."""
     tables = {
         "networks": _networks(found),
         "pairs": pd.DataFrame([_pair_row(found, pair) for pair in found.pairs]),
@@ -78,8 +85,7 @@ def compare_networks(
         "matches": _matches(found),
         "conflicts": _conflicts(found),
     }
-    layers = {"atoms": _atoms_layer(found.atoms, given.epsg), "faults": _faults_layer(found, given.epsg)}
-    progress.advance()
+    layers = {"atoms": _atoms_layer(found.atoms, epsg), "faults": _faults_layer(found, epsg)}
     return NetworkReport(tables, layers)
 
 
@@ -166,17 +172,21 @@ def _matches(found: Comparison) -> pd.DataFrame:
 
 def _conflicts(found: Comparison) -> pd.DataFrame:
     """Return the pairs of grids that share land and cross each other, largest shared land first."""
-    crossing = RELATIONS.index("crossing")
     frames = []
     for pair in found.pairs:
-        chosen = (
-            (pair.relation[0][pair.pairs.first] == crossing)
-            & (pair.relation[1][pair.pairs.second] == crossing)
-            & (pair.pairs.shared_m2 > 0.0)
-        )
-        table = _pair_table(found, pair, chosen)
+        table = _pair_table(found, pair, crossing_pairs(pair))
         frames.append(table.sort_values(["shared_m2", "first_code", "second_code"], ascending=[False, True, True]))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["first", "second"])
+
+
+def crossing_pairs(pair: PairComparison) -> NDArray[np.bool_]:
+    """Return which pairs of grids of two nets share land while each crosses the other's borders."""
+    crossing = RELATIONS.index("crossing")
+    return (
+        (pair.relation[0][pair.pairs.first] == crossing)
+        & (pair.relation[1][pair.pairs.second] == crossing)
+        & (pair.pairs.shared_m2 > 0.0)
+    )
 
 
 def _atoms_layer(atoms: Overlay, epsg: int) -> gpd.GeoDataFrame:

@@ -23,6 +23,7 @@ from gridsvc.store.cases import CaseRepository
 from gridsvc.store.categories import CategoryRepository
 from gridsvc.store.circles import CircleRunRepository, WalkNetworkRepository
 from gridsvc.store.components import ComponentRepository
+from gridsvc.store.crosswalks import CrosswalkRepository, NetworkConflictRepository
 from gridsvc.store.departments import DepartmentDutyRepository, DepartmentRepository
 from gridsvc.store.division_runs import DivisionRunRepository
 from gridsvc.store.divisions import DivisionRepository
@@ -187,6 +188,16 @@ class UnitOfWork:
     def duty(self) -> DutyRepository:
         """Who is on duty where."""
         return DutyRepository(self.connection, self.scope)
+
+    @cached_property
+    def crosswalks(self) -> CrosswalkRepository:
+        """Crosswalks between nets."""
+        return CrosswalkRepository(self.connection, self.scope)
+
+    @cached_property
+    def network_conflicts(self) -> NetworkConflictRepository:
+        """Comparisons of nets and what crosses in them."""
+        return NetworkConflictRepository(self.connection, self.scope)
 
     @cached_property
     def departments(self) -> DepartmentRepository:

@@ -12,6 +12,7 @@ from gridsvc.web.api import (
     geocode,
     grids,
     locate,
+    networks,
     photos,
     quality,
     redraw_edits,
@@ -43,5 +44,6 @@ BLUEPRINTS = [
     (circle.circle, circle.endpoints),
     (circle_planning.circle_planning, circle_planning.endpoints),
     (reference.reference, reference.endpoints),
+    (networks.networks, networks.endpoints),
     (stream.stream, stream.endpoints),
 ]
