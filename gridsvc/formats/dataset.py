@@ -1,7 +1,7 @@
-"""The data set folder: one town as ten files, written by ``gridsvc synth`` and read by ``gridsvc demo``.
+"""The data set folder: one town as twelve files, written by ``gridsvc synth`` and read by ``gridsvc demo``.
 
 ``dataset.json`` says what the folder is; the other files are GeoParquet (EPSG:4326 meaning datum ``wgs84``), the reports
-plain Parquet because each carries its own position and datum. The same content gives the same bytes.
+plain Parquet because each carries its own position and datum, departments and their duties because they have none. The same content gives the same bytes.
 """
 
 from __future__ import annotations
@@ -76,6 +76,20 @@ FILES: dict[str, tuple[str, dict[str, pa.DataType]]] = {
         },
     ),
     "grids": ("security_grids.parquet", {"code": _TEXT, "name": _TEXT, "community_code": _TEXT, "geometry": _WKB}),
+    "departments": (
+        "departments.parquet",
+        {"department_code": _TEXT, "name": _TEXT, "kind_code": _TEXT, "division_code": _TEXT},
+    ),
+    "duties": (
+        "duties.parquet",
+        {
+            "department_code": _TEXT,
+            "network": _TEXT,
+            "ground_code": _TEXT,
+            "edition": _TEXT,
+            "category_code": _TEXT,
+        },
+    ),
     "reports": (
         "reports.parquet",
         {
@@ -120,7 +134,7 @@ class Dataset:
         return datetime.fromisoformat(self.info["as_of"])
 
     def path_of(self, kind: str) -> Path | None:
-        """Return the file of ``kind`` (divisions, streets, water, barriers, residences, facilities, workers, grids, reports), or None."""
+        """Return the file of ``kind`` (a key of `FILES`), or None."""
         path = self.folder / FILES[kind][0]
         return path if path.is_file() else None
 
@@ -135,7 +149,7 @@ class Dataset:
         return next(stated, None)
 
     def frame(self, kind: str) -> pandas.DataFrame:
-        """Return the rows of ``kind``: a GeoDataFrame in EPSG:4326, for reports a plain frame.
+        """Return the rows of ``kind``: a GeoDataFrame in EPSG:4326, for reports, departments and duties a plain frame.
 
         Raises
         ------
@@ -144,7 +158,7 @@ class Dataset:
         """
         path = self.folder / FILES[kind][0]
         try:
-            return pandas.read_parquet(path) if kind == "reports" else geopandas.read_parquet(path)
+            return geopandas.read_parquet(path) if kind in _GEOMETRY_TYPES else pandas.read_parquet(path)
         except (OSError, ValueError, pa.ArrowInvalid) as error:
             raise FileUnreadableError(
                 f"{path} cannot be read: {error}.", hint="Write the data set again with gridsvc synth."

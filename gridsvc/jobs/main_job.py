@@ -1,6 +1,6 @@
 """The main job: a data set becomes a working district, step by step, each step timed and counted.
 
-import → divide → assign → merge → locate reports → coverage map → service circle. It can be run again on the same data
+import → divide → assign → merge → hold networks against each other → locate reports → coverage map → service circle. It can be run again on the same data
 without harm: what has not changed is left as it is, and the grids of a district that was redrawn since are not made anew.
 """
 
@@ -18,12 +18,15 @@ from gridsvc.formats.dataset import Dataset
 from gridsvc.progress import SILENT, Progress
 from gridsvc.services.assigning import assign
 from gridsvc.services.circles import run_circle
+from gridsvc.services.crosswalks import list_crosswalks, save_crosswalk
 from gridsvc.services.dividing import divide
 from gridsvc.services.gazetteer import refresh_gazetteer
 from gridsvc.services.importing import import_file
 from gridsvc.services.locating import count_located
 from gridsvc.services.mapping import write_coverage
-from gridsvc.services.merging import merge
+from gridsvc.services.merging import NETWORKS, UNIFIED, merge
+from gridsvc.services.network_conflicts import compare_stored
+from gridsvc.services.network_sources import StoredSource
 from gridsvc.services.redraws import is_redrawn_after
 from gridsvc.services.relocating import relocate
 
@@ -37,6 +40,8 @@ IMPORT_ORDER = (
     "facilities",
     "workers",
     "grids",
+    "departments",
+    "duties",
     "reports",
 )
 ACTOR = "main job"
@@ -205,3 +210,19 @@ def _make_grids(app: App, district: str, summary: Summary, as_of: datetime, proc
         merged = merge(uow, district, at=as_of, actor=ACTOR, progress=progress)
         uow.commit()
         counts.update(unified_grids=merged.grids, parcels=merged.parcels, conflicts=merged.conflicts)
+    _hold_networks_together(app, district, summary, as_of, merged.redraw is not None, progress)
+
+
+def _hold_networks_together(
+    app: App, district: str, summary: Summary, as_of: datetime, is_changed: bool, progress: Progress
+) -> None:
+    """Keep where the networks cross, and the crosswalk from the security net to the merged one; once for the same grids."""
+    with _timed(summary, "networks") as counts, app.unit_of_work() as uow:
+        if not is_changed and list_crosswalks(uow, district).rows:
+            counts.update(kept="nothing changed")
+            return
+        nets = {name: StoredSource(name, district, as_of, name) for name in (*NETWORKS, UNIFIED)}
+        report = compare_stored(uow, [nets[name] for name in NETWORKS], now=as_of, actor=ACTOR, progress=progress)
+        walk = save_crosswalk(uow, nets["security"], nets[UNIFIED], now=as_of, actor=ACTOR, progress=progress)
+        uow.commit()
+        counts.update(crossing=len(report.tables["conflicts"]), crosswalk_rows=len(walk.rows))

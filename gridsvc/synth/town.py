@@ -15,6 +15,7 @@ from gridsvc.geo.datums import convert
 from gridsvc.geo.projections import to_storage
 from gridsvc.progress import SILENT, Progress
 from gridsvc.synth.blocks import group_union
+from gridsvc.synth.departments import departments_of, duties_of
 from gridsvc.synth.door_numbers import DoorNumbers
 from gridsvc.synth.ground import DividedGround, Ground, Streets, divide_ground
 from gridsvc.synth.names import COMPOUND_WORDS
@@ -122,6 +123,8 @@ def build_district(
         "facilities": _facilities(made, doors),
         "workers": _workers(made),
         "grids": _security_grids(divided, made, seed),
+        "departments": {},
+        "duties": {},
         "reports": {},
     }
     for columns in pieces.values():
@@ -130,8 +133,16 @@ def build_district(
     pieces["residences"]["entrance_lon"], pieces["residences"]["entrance_lat"] = _lonlat(
         np.array([door for c in made for door in c.settlement.doors]).reshape(-1, 2), epsg
     )
+    pieces["departments"], pieces["duties"] = _departments(tree)
     pieces["reports"] = _reports(made, doors, recipe, epsg)
     return pieces
+
+
+def _departments(tree: DivisionTree) -> tuple[Columns, Columns]:
+    district = tree.district.code, tree.district.name
+    streets = [(d.code, d.name) for d in tree.street_offices] if tree.has_street_level else []
+    communities = [d.code for members in tree.communities for d in members]
+    return departments_of(district, streets), duties_of(district, streets, communities)
 
 
 def _lonlat(xy: NDArray[np.float64], epsg: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

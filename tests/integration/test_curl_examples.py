@@ -19,7 +19,10 @@ from factories.serve_process import ServeProcess, town_environment
 from gridsvc.bootstrap import open_app
 from gridsvc.resources import content_dir
 from gridsvc.services.circles import build_network, run_circle
+from gridsvc.services.crosswalks import save_crosswalk
 from gridsvc.services.importing import import_file
+from gridsvc.services.network_conflicts import compare_stored
+from gridsvc.services.network_sources import StoredSource
 from gridsvc.settings import read_settings
 from gridsvc.web import create_app
 
@@ -119,6 +122,9 @@ def shell():
             import_file(uow, "components", register, datum="cgcs2000", valid_from=town.START)
             build_network(uow, town.DISTRICT, town.LATER)
             run_circle(uow, town.DISTRICT, at=town.LATER)
+            nets = [StoredSource(name, town.DISTRICT, town.LATER, name) for name in ("social", "urban")]
+            compare_stored(uow, nets, now=town.LATER, actor="test")
+            save_crosswalk(uow, *nets, now=town.LATER, actor="test")
             tokens = []
             for login in ("wang", "li"):
                 uow.access.add_user(login, login, "manager", "")
