@@ -25,7 +25,7 @@ from gridsvc.services.importing import import_file
 from gridsvc.services.locating import count_located
 from gridsvc.services.mapping import write_coverage
 from gridsvc.services.merging import NETWORKS, UNIFIED, merge
-from gridsvc.services.network_conflicts import compare_stored
+from gridsvc.services.network_conflicts import compare_stored, list_conflicts
 from gridsvc.services.network_sources import StoredSource
 from gridsvc.services.redraws import is_redrawn_after
 from gridsvc.services.relocating import relocate
@@ -218,11 +218,10 @@ def _hold_networks_together(
 ) -> None:
     """Keep where the networks cross, and the crosswalk from the security net to the merged one; once for the same grids."""
     with _timed(summary, "networks") as counts, app.unit_of_work() as uow:
-        if not is_changed and list_crosswalks(uow, district).rows:
-            counts.update(kept="nothing changed")
-            return
         nets = {name: StoredSource(name, district, as_of, name) for name in (*NETWORKS, UNIFIED)}
-        report = compare_stored(uow, [nets[name] for name in NETWORKS], now=as_of, actor=ACTOR, progress=progress)
-        walk = save_crosswalk(uow, nets["security"], nets[UNIFIED], now=as_of, actor=ACTOR, progress=progress)
-        uow.commit()
-        counts.update(crossing=len(report.tables["conflicts"]), crosswalk_rows=len(walk.rows))
+        if is_changed or not list_crosswalks(uow, district, limit=1).rows:
+            compare_stored(uow, [nets[name] for name in NETWORKS], now=as_of, actor=ACTOR, progress=progress)
+            save_crosswalk(uow, nets["security"], nets[UNIFIED], now=as_of, actor=ACTOR, progress=progress)
+            uow.commit()
+        crossing = list_conflicts(uow, district, limit=1, count=True).count or 0
+        counts.update(crossing=crossing, crosswalks=len(list_crosswalks(uow, district).rows))
