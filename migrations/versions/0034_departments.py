@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0035_departments"
+revision = "0034_departments"
 down_revision = "0033_tile_shapes"
 branch_labels = None
 depends_on = None

@@ -10,8 +10,8 @@ from alembic import op
 from geoalchemy2 import Geometry
 from sqlalchemy.dialects import postgresql
 
-revision = "0036_crosswalks"
-down_revision = "0035_departments"
+revision = "0035_crosswalks"
+down_revision = "0034_departments"
 branch_labels = None
 depends_on = None
 
