@@ -15,6 +15,7 @@ from gridsvc.formats.dataset import read_dataset
 from gridsvc.geo.partitions import is_exact
 from gridsvc.jobs import main_job
 from gridsvc.jobs.main_job import Summary, run_main_job
+from gridsvc.services.answering import who_answers_at
 from gridsvc.services.data_sources import read_sources
 from gridsvc.services.dividing import divide
 from gridsvc.services.grid_lookup import find_places
@@ -46,6 +47,11 @@ def check_outcome(app: App, summary: Summary, district: str) -> None:
     assert located["reports"] == counts["import"]["reports"] > 0
     assert {network: located[network] for network in NETWORKS} == dict.fromkeys(NETWORKS, located["reports"])
 
+    assert (counts["import"]["departments"] > 12, counts["networks"]["crosswalks"]) == (True, 1)
+    with app.unit_of_work() as uow:
+        place = uow.residences.list(prefix=district).geometry.iloc[0].representative_point()
+        (answered,) = who_answers_at(uow, place.x, place.y, "cgcs2000", at=NOW, category="E06001").places
+        assert all(answer.grid and answer.department for answer in answered.answers)
     with app.unit_of_work() as uow:
         nets = {network: uow.grids.list(network, prefix=district, at=NOW) for network in NETWORKS}
         boundary = uow.divisions.list(level="district", prefix=district, at=NOW).geometry.iloc[0]

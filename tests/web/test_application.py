@@ -120,6 +120,7 @@ def test_every_route_but_the_open_ones_asks_for_a_token_when_anonymous_use_is_of
         "code": "420103",
         "facility_code": "F0000",
         "correction_id": "7d2f9a54-0f0e-4c4c-9a2b-1f6a4d0c7e14",
+        "crosswalk_id": "7d2f9a54-0f0e-4c4c-9a2b-1f6a4d0c7e15",
         "component_id": "42010301037000001",
         "report_id": "7d2f9a54-0f0e-4c4c-9a2b-1f6a4d0c7e11",
         "redraw_id": "7d2f9a54-0f0e-4c4c-9a2b-1f6a4d0c7e12",
