@@ -16,11 +16,13 @@ from gridsvc.cli.circle_options import (
     walking_speed,
 )
 from gridsvc.cli.instants import at_option
-from gridsvc.cli.locating import parse_instant
-from gridsvc.cli.terminal import now, print_result, progress
+from gridsvc.cli.networks import columns_options, read_sources, tolerance_option
+from gridsvc.cli.terminal import print_result, progress
 from gridsvc.errors import FileUnreadableError
+from gridsvc.networks.overlay import TOLERANCE_M
 from gridsvc.services.division_map import write_division
-from gridsvc.services.mapping import NETWORKS, write_coverage, write_sheet
+from gridsvc.services.laid_networks import content_of_files
+from gridsvc.services.mapping import NETWORKS, write_coverage, write_networks_map, write_sheet
 from gridsvc.settings import read_settings
 
 _sources_option = click.option(
@@ -29,6 +31,7 @@ _sources_option = click.option(
     multiple=True,
     help="Line for the list of sources, e.g. the licence of the streets; may be repeated.",
 )
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
@@ -41,37 +44,72 @@ def map_group() -> None:
 
 
 @map_group.command("coverage")
+@click.argument("networks", nargs=-1)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="HTML file to write.")
 @click.option(
     "--division", default=None, metavar="CODE", help="District, street office or community. Default: everything."
 )
-@click.option(
-    "--at", "at_text", default=None, help="Instant whose grids are shown, ISO 8601 with offset. Default: now."
-)
-@click.option(
-    "--source",
-    "sources",
-    multiple=True,
-    help="Line for the attribution, e.g. the licence of the streets; may be repeated.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def coverage(out: Path, division: str | None, at_text: str | None, sources: tuple[str, ...], as_json: bool) -> None:
-    """Write the grids of the three networks and the merged net as one file that opens without any network.
+@at_option
+@click.option("--title", help="What a map of NETWORKS is called. Default: 网络对照.")
+@columns_options
+@click.option("--weights", type=_FILE, help="File of points (households, events) counted in crosswalks of NETWORKS.")
+@click.option("--weights-datum", help="Datum of --weights; default that of the files.")
+@click.option("--count", metavar="COLUMN", help="Column of --weights: how much each point counts; default 1.")
+@tolerance_option(TOLERANCE_M)
+@_sources_option
+@_json_option
+def coverage(
+    networks: tuple[str, ...],
+    out: Path,
+    division: str | None,
+    at: datetime,
+    title: str | None,
+    datum: str | None,
+    codes: tuple[str, ...],
+    titles: tuple[str, ...],
+    weights: Path | None,
+    weights_datum: str | None,
+    count: str | None,
+    tolerance: float,
+    sources: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Write networks and the merged net as one file that opens without any network.
 
-    Above 12,000 grids (a city) communities with their counts are drawn instead; the legend says so.
+    Shows where borders differ, conflicts, land of nobody and of several, and the crosswalk of any place that is clicked. NETWORKS are files of
+    grids or stored networks, as gridsvc networks compare takes them; without any, the stored networks of --division are drawn. Above 12,000
+    grids (a city) communities with their counts are drawn instead; the legend says so.
 
     \b
     Example:
-      gridsvc map coverage --out coverage.html
       gridsvc map coverage --division 420103 --at 2026-01-01T00:00:00+08:00 --out 江汉区.html
+      gridsvc map coverage psa.parquet smd.parquet --datum wgs84 --code psa=psa --tolerance 20 --out washington.html
     """
     _check_folder(out)
-    at = parse_instant(at_text) if at_text else now()
     settings = read_settings()
-    with progress(silent=as_json) as shown, open_app(settings) as app, app.unit_of_work() as uow:
-        written = write_coverage(
-            uow, division, at=at, out=out, sources=sources, timezone=settings.timezone, progress=shown
-        )
+    if networks and division is not None:
+        raise click.UsageError("Name NETWORKS or --division, not both.")
+    if not networks:
+        for_networks = {"--title": title, "--datum": datum, "--code": codes, "--name": titles, "--weights": weights}
+        given = [name for name, value in for_networks.items() if value]
+        if given:
+            raise click.UsageError(f"{given[0]} is for NETWORKS, and none are named.")
+        with progress(silent=as_json) as shown, open_app(settings) as app, app.unit_of_work() as uow:
+            written = write_coverage(
+                uow, division, at=at, out=out, sources=sources, timezone=settings.timezone, tolerance_m=tolerance,
+                progress=shown,
+            )  # fmt: skip
+        print_result(written, as_json)
+        return
+    with (
+        progress(silent=as_json) as shown,
+        read_sources(networks, datum=datum, codes=codes, titles=titles, at=at) as read,
+    ):
+        content = content_of_files(
+            read.nets, title=title or "网络对照", at=at, sources=sources, timezone=settings.timezone, tolerance_m=tolerance,
+            points=weights, points_datum=weights_datum or datum, count=count,
+        )  # fmt: skip
+        written = write_networks_map(content, out, progress=shown)
     print_result(written, as_json)
 
 

@@ -14,6 +14,7 @@ import click
 
 from gridsvc.bootstrap import open_app
 from gridsvc.cli.instants import Instant, at_option
+from gridsvc.cli.network_tables import narrow, text_of
 from gridsvc.cli.terminal import now, print_result, progress
 from gridsvc.formats.written_tables import write_table
 from gridsvc.networks.overlay import TOLERANCE_M
@@ -45,12 +46,9 @@ _OUT = click.Path(dir_okay=False, path_type=Path)
 _DATUM_HELP = "Datum of the files: wgs84, cgcs2000, gcj02, bd09, EPSG:n, or file for what the file says."
 
 
-def _shared(command: Callable) -> Callable:
-    """Add the options by which networks are read."""
+def columns_options(command: Callable) -> Callable:
+    """Add the options by which files of grids are read."""
     for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print every table as JSON."),
-        click.option("--out", type=_OUT, help="Write the tables (.xlsx) or the layers (.gpkg). May come twice.", multiple=True),
-        at_option,
         click.option(
             "--name", "titles", multiple=True, metavar="[FILE=]COLUMN", help="Column of grid names; default name, if there is one."
         ),
@@ -64,7 +62,20 @@ def _shared(command: Callable) -> Callable:
     return command
 
 
-def _tolerance(default: float) -> Callable:
+def _shared(command: Callable) -> Callable:
+    """Add the options of every command about networks."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print every table as JSON."),
+        click.option("--out", type=_OUT, help="Write the tables (.xlsx) or the layers (.gpkg). May come twice.", multiple=True),
+        at_option,
+        columns_options,
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def tolerance_option(default: float) -> Callable:
+    """Return the option that says how near borders are one."""
     return click.option(
         "--tolerance", type=click.FloatRange(min=0.0, max=100.0), default=default, show_default=True,
         help="Borders this near are one. Unit: m.",
@@ -87,7 +98,7 @@ def networks() -> None:
     "--save", is_flag=True, help="Keep the grids that cross, for /api/v1/networks/conflicts; of stored networks."
 )
 @_shared
-@_tolerance(TOLERANCE_M)
+@tolerance_option(TOLERANCE_M)
 def compare(
     sources: Sequence[str], save: bool, tolerance: float, as_json: bool, out: Sequence[Path], **options: Any
 ) -> None:
@@ -98,7 +109,7 @@ def compare(
       gridsvc networks compare psa.parquet smd.parquet --datum wgs84 --code psa=psa --out report.xlsx
       gridsvc networks compare urban:420103 social:420103 security:420103 --save
     """
-    with _read(sources, **options) as read, progress(as_json) as shown:
+    with read_sources(sources, **options) as read, progress(as_json) as shown:
         if save:
             found = compare_stored(
                 read.uow, read.stored(), now=now(), actor="command line", tolerance_m=tolerance, given=read.nets,
@@ -118,7 +129,7 @@ def compare(
 @click.option("--lines", type=_FILE, help="File of lines that borders are to stay on: streets, walls, water.")
 @click.option("--lines-datum", help="Datum of --lines; default that of the files.")
 @_shared
-@_tolerance(TOLERANCE_M)
+@tolerance_option(TOLERANCE_M)
 def align(
     sources: Sequence[str],
     tolerance: float,
@@ -133,7 +144,7 @@ def align(
 
     Example: gridsvc networks align 城管.gpkg 公安.gpkg --datum cgcs2000 --reference 城管 --out aligned.gpkg
     """
-    with _read(sources, **options) as read, progress(as_json) as shown:
+    with read_sources(sources, **options) as read, progress(as_json) as shown:
         found = align_networks(
             read.nets, tolerance_m=tolerance, reference=reference, lines=lines, lines_datum=lines_datum or options["datum"],
             progress=shown,
@@ -157,7 +168,7 @@ def align(
     "--events-to", type=Instant(), help="With --save: reports before then; default the later of the two networks."
 )
 @_shared
-@_tolerance(0.0)
+@tolerance_option(0.0)
 def crosswalk(
     first: str,
     second: str,
@@ -182,7 +193,7 @@ def crosswalk(
       gridsvc networks crosswalk social:420103@2025-01-01 social:420103 --value households --whole
       gridsvc networks crosswalk security:420103 unified:420103 --save
     """
-    with _read((first, second), **options) as read, progress(as_json) as shown:
+    with read_sources((first, second), **options) as read, progress(as_json) as shown:
         if save:
             kept = save_crosswalk(
                 read.uow, *read.stored(), now=now(), actor="command line", events_from=events_from, events_to=events_to,
@@ -204,7 +215,7 @@ def crosswalk(
 @click.option("--category", metavar="CODE", help="Of stored networks: the department that answers for this class.")
 @click.option("--category-column", metavar="COLUMN", help="The same for the class that a column of --points names.")
 @_shared
-@_tolerance(0.0)
+@tolerance_option(0.0)
 def answers(
     sources: Sequence[str],
     points: Path,
@@ -225,7 +236,7 @@ def answers(
       gridsvc networks answers 城管.gpkg 公安.gpkg --datum cgcs2000 --points 事件.csv --out answers.xlsx
       gridsvc networks answers urban:420103 security:420103 --points 事件.csv --points-datum gcj02 --category E06001
     """
-    with _read(sources, **options) as read, progress(as_json) as shown:
+    with read_sources(sources, **options) as read, progress(as_json) as shown:
         found = answers_for_points(
             read.nets, points, datum=points_datum or options["datum"], tolerance_m=tolerance, progress=shown
         )
@@ -328,7 +339,7 @@ def rebase(
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
+class ReadSources:
     """Networks read, from where, and the database, which is open where one of them is stored."""
 
     nets: SourceNets
@@ -344,17 +355,17 @@ class _Read:
 
 
 @contextmanager
-def _read(
+def read_sources(
     sources: Sequence[str], *, datum: str | None, codes: Sequence[str], titles: Sequence[str], at: datetime
-) -> Iterator[_Read]:
+) -> Iterator[ReadSources]:
     """Yield the networks; the database is opened only when one of them is stored."""
     code, title = _columns("--code", codes), _columns("--name", titles)
     wanted = [_source(text, datum, code, title, at) for text in sources]
     if not any(isinstance(each, StoredSource) for each in wanted):
-        yield _Read(read_networks(None, wanted), wanted, None)
+        yield ReadSources(read_networks(None, wanted), wanted, None)
         return
     with open_app() as app, app.unit_of_work() as uow:
-        yield _Read(read_networks(uow, wanted), wanted, uow)
+        yield ReadSources(read_networks(uow, wanted), wanted, uow)
 
 
 def _columns(option: str, texts: Sequence[str]) -> dict[str, str]:
@@ -395,6 +406,6 @@ def _give(found: NetworkReport, shown: Sequence[str], as_json: bool, out: Sequen
         table = found.tables[name]
         click.echo(f"\n{name}: {len(table)} rows" + (f", the first {_SHOWN}" if len(table) > _SHOWN else ""))
         if len(table):
-            click.echo(table.head(_SHOWN).to_string(index=False))
+            click.echo(text_of(narrow(name, table.head(_SHOWN))))
     for path in out:
         click.echo(f"\nwritten to {path}")

@@ -1,8 +1,8 @@
 """The coverage map: the grids of all networks and the merged net of a division, in one file that needs no network.
 
-A folium map whose layers draw from compact geometry in the page. The page follows ``maps/layers.json``; the same content
-gives the same bytes. Above `MOST_GRIDS` grids (a city) single grids are no longer drawn: communities with their counts are,
-and the legend says so.
+A folium map whose layers draw from compact geometry in the page: every network, where their borders differ, their conflicts, and the crosswalk
+of the place that is clicked. The page follows ``maps/layers.json`` and ``maps/networks.json``; the same content gives the same bytes. Above
+`MOST_GRIDS` grids (a city) single grids are no longer drawn: communities with their counts are, and the legend says so.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from zoneinfo import ZoneInfo
 import geopandas as gpd
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from gridsvc.maps.compact_shapes import encode, origin_of
-from gridsvc.maps.layer_list import layer, layer_definitions, layer_of_network
+from gridsvc.maps.layer_list import layer, layer_definitions
 from gridsvc.maps.map_file import (
     WrittenMap,
     assemble,
@@ -35,6 +36,7 @@ from gridsvc.maps.map_file import (
     write_page,
 )
 from gridsvc.maps.map_legend import attribution, both, head_box, legend_box, legend_rows, sources_box
+from gridsvc.maps.network_layers import LaidNetworks, comparison_layers, crosswalk_data, look_of, network_definitions
 
 NETWORKS = ("urban", "social", "security", "unified")
 # grids of all networks together that one page draws singly and stays quick and under 8 MB
@@ -71,7 +73,10 @@ class CoverageContent:
     divisions
         code, name, level (district, street, community), geometry.
     grids
-        By network: code, name, community_code, households, population, area_m2, geometry, and where known worker (name).
+        By network: code, name, geometry, and where known community_code, households, population, area_m2, worker (name). Networks are ours or any
+        others, which are named as they are here and drawn by their place.
+    laid
+        The same networks, in the same order and their grids ordered by code, laid over each other; None where nothing is to be compared.
     reports
         Number of reports by governance grid code; empty draws no density.
     counts
@@ -96,6 +101,12 @@ class CoverageContent:
     water: gpd.GeoDataFrame | None = None
     sources: Sequence[str] = ()
     timezone: str = "Asia/Shanghai"
+    laid: LaidNetworks | None = None
+
+    @property
+    def networks(self) -> list[str]:
+        """The networks in order: ours first, then others as they came."""
+        return [*NETWORKS, *(name for name in self.grids if name not in NETWORKS)]
 
     def totals(self) -> dict[str, int]:
         """Return the number of grids of each network that has any."""
@@ -103,8 +114,8 @@ class CoverageContent:
             found = {network: len(frame) for network, frame in self.grids.items()}
         else:
             communities = [row for code, row in self.counts.items() if len(code) == _COMMUNITY_DIGITS]
-            found = {network: sum(row.get(network, 0) for row in communities) for network in NETWORKS}
-        return {network: found[network] for network in NETWORKS if found.get(network)}
+            found = {network: sum(row.get(network, 0) for row in communities) for network in self.networks}
+        return {network: found[network] for network in self.networks if found.get(network)}
 
 
 def write_coverage_map(content: CoverageContent, out: Path) -> WrittenMap:
@@ -129,48 +140,78 @@ def coverage_page(content: CoverageContent) -> tuple[str, dict[str, int], bool]:
     drawn += _activity(content, origin, aggregated)
     drawn += [] if aggregated else _grid_layers(content, origin)
     drawn += _division_layers(content, origin, aggregated)
+    laid = None if aggregated else content.laid
+    drawn += comparison_layers(laid, origin) if laid is not None else []
     drawn.sort(key=lambda made: made["order"])
-    boxes = _head(content) + _legend(content, drawn, aggregated) + sources_box(content.sources)
-    boxes += '<div id="gs-panel" class="gs-box" hidden></div>'
+    boxes = _head(content, laid) + _legend(content, drawn, aggregated) + sources_box(content.sources)
+    boxes += '<div id="gs-panel" class="gs-box" hidden></div><div id="gs-mini" class="gs-box"></div>'
     data = {
         "code": content.code,
         "origin": list(origin),
         "attribution": attribution(content.sources),
         "facts": [list(fact) for fact in _FACTS],
+        "outline": encode(simplified(_outline(content)), origin),
+        "file": f"{content.name_zh}-{content.code}-{_local(content):%Y%m%d}",
+        "left_room": 420,
+        "right_room": 270,
     }
-    page = assemble(f"{content.name_zh} 网格覆盖图", boxes, drawn, _groups(), bounds, data=data)
+    if laid is not None:
+        data["networks"] = crosswalk_data(laid, [made["id"] for made in _grid_definitions(content).values()])
+    page = assemble(
+        f"{content.name_zh} 网格覆盖图", boxes, drawn, _groups(), bounds,
+        data=data, style="coverage.css", script=("crosswalk.js", "mini_map.js", "map_image.js"),
+    )  # fmt: skip
     return page, {made["id"]: made["count"] for made in drawn}, aggregated
 
 
 def _groups() -> list[dict[str, str]]:
-    return layer_definitions()["groups"]
+    networks, *others = layer_definitions()["groups"]
+    return [networks, network_definitions()["group"], *others]
 
 
-def _entry(definition: Mapping[str, Any], count: int, **more: Any) -> dict[str, Any]:
-    off_at_first = layer_definitions()["files"]["coverage"]["off_at_first"]
-    return entry(definition, count, shown=definition["shown"] and definition["id"] not in off_at_first, **more)
+def _local(content: CoverageContent) -> datetime:
+    return content.at.astimezone(ZoneInfo(content.timezone))
+
+
+def _outline(content: CoverageContent) -> NDArray[np.object_]:
+    """Return the largest division, or all grids as one shape, for the small map."""
+    divisions = drawable(content.divisions)
+    if len(divisions):
+        return divisions.geometry.to_numpy()[:1]
+    shapes = np.concatenate([drawable(frame).geometry.to_numpy() for frame in content.grids.values()])
+    parts = shapely.get_parts(shapely.union_all(shapes, grid_size=1e-6))
+    return np.array([shapely.multipolygons(shapely.polygons(shapely.get_exterior_ring(parts)))], dtype=object)
+
+
+def _grid_definitions(content: CoverageContent) -> dict[str, dict[str, Any]]:
+    """Return the definitions of the layers of all networks that have grids, by network."""
+    present = [name for name in content.networks if name in content.grids and len(drawable(content.grids[name]))]
+    return {name: look_of(name, place) for place, name in enumerate(present)}
+
+
+def _entry(content: CoverageContent, definition: Mapping[str, Any], count: int, **more: Any) -> dict[str, Any]:
+    # single networks are off where there is a merged one
+    off_at_first = layer_definitions()["files"]["coverage"]["off_at_first"] if "unified" in content.totals() else ()
+    shown = definition["shown"] and definition["id"] not in off_at_first
+    return entry(definition, count, shown=shown, **more)
 
 
 def _grid_layers(content: CoverageContent, origin: tuple[int, int]) -> list[dict[str, Any]]:
     communities = content.divisions[content.divisions["level"] == "community"]
     names = dict(zip(communities["code"], communities["name"], strict=True))
     layers = []
-    for network in NETWORKS:
-        frame = drawable(content.grids[network]) if network in content.grids else None
-        if frame is None or frame.empty:
-            continue
-        columns: dict[str, Any] = {
-            "code": frame["code"].tolist(),
-            "name": texts(frame["name"]),
-            "community": [names.get(code, code) for code in frame["community_code"]],
-        }
+    for network, definition in _grid_definitions(content).items():
+        frame = drawable(content.grids[network])
+        columns: dict[str, Any] = {"code": frame["code"].tolist(), "name": texts(frame["name"])}
+        if "community_code" in frame:
+            columns["community"] = [names.get(code, code) for code in frame["community_code"]]
         columns |= {key: numbers(frame[key]) for key in ("households", "population", "area_m2") if key in frame}
         named = [key for key, *_ in _FACTS if key == "worker" or key.startswith("answers_")]
         columns |= {key: texts(frame[key]) for key in named if key in frame}
         if network == "social" and content.reports:
             columns["reports"] = [int(content.reports.get(code, 0)) for code in frame["code"]]
         layers.append(
-            _entry(layer_of_network(network), len(frame), shapes=encode(frame.geometry.to_numpy(), origin), **columns)
+            _entry(content, definition, len(frame), shapes=encode(frame.geometry.to_numpy(), origin), **columns)
         )
     return layers
 
@@ -249,22 +290,32 @@ def _activity(content: CoverageContent, origin: tuple[int, int], aggregated: boo
     ]
     return [
         _entry(
-            definition, len(frame), shapes=encode(shapes, origin), classes=classes, class_of=class_of.tolist(),
+            content, definition, len(frame), shapes=encode(shapes, origin), classes=classes, class_of=class_of.tolist(),
             measure=("件/格", "reports per grid"),
         )
     ]  # fmt: skip
 
 
-def _head(content: CoverageContent) -> str:
-    at = content.at.astimezone(ZoneInfo(content.timezone))
-    totals, counts = content.totals(), []
-    for network in reversed(NETWORKS):
-        definition = layer_of_network(network)
-        if network in totals:
-            title = definition["title_zh"].split("（")[0]
-            counts.append((definition["line"]["color"], totals[network], title, definition["title_en"]))
+def _head(content: CoverageContent, laid: LaidNetworks | None) -> str:
+    totals = content.totals()
+    counts: list[tuple[str, int | str, str, str]] = []
+    for place, network in enumerate(totals):
+        definition = look_of(network, place)
+        title = definition["title_zh"].split("（")[0]
+        counts.append((definition["line"]["color"], totals[network], title, definition["title_en"]))
+    counts.sort(key=lambda count: int(count[1]))
+    control = ""
+    if laid is not None and len(laid.compared) > 1:
+        color = network_definitions()["differences"][1]["color"]
+        counts.append((color, f"{laid.differing_share:.1%}", "边界差异", "Borders differ"))
+        label = both("冲突清单", "Conflicts")
+        control = (
+            f'<button id="gs-conflicts-open" type="button">{label} <b>{len(laid.disputes.shared_m2):,}</b></button>'
+        )
+    control += f'<button id="gs-image" type="button">{both("导出图片", "Save image")}</button>'
     titles = (f"{content.name_zh} 网格覆盖图", f"{content.name_zh} grid coverage")
-    return head_box(titles, f"{escape(content.code)} · {at:%Y-%m-%d %H:%M} {both('有效', 'in force')}", counts)
+    line = f"{escape(content.code)} · {_local(content):%Y-%m-%d %H:%M} {both('有效', 'in force')}"
+    return head_box(titles, line, counts, control=f'<div id="gs-tools">{control}</div>')
 
 
 def _legend(content: CoverageContent, drawn: Sequence[dict[str, Any]], aggregated: bool) -> str:

@@ -465,14 +465,4 @@ def _legend(
 
 
 def _legend_of(made: Mapping[str, Any]) -> str:
-    if made["id"] == "division_unit_borders":
-        return ""
-    if "classes" not in made:
-        return legend_rows(made)
-    zh, en = made["measure"]
-    title = both(f"{made['title_zh']}（{zh}）", f"{made['title_en']} ({en})")
-    steps = "".join(
-        f'<span><i style="background:{c["color"]}"></i>{both(c["title_zh"], c["title_en"])}</span>'
-        for c in made["classes"]
-    )
-    return f'<div class="gs-row">{title}</div><div class="gs-steps">{steps}</div>'
+    return "" if made["id"] == "division_unit_borders" else legend_rows(made)

@@ -96,7 +96,7 @@ def assemble(
     *,
     data: Mapping[str, Any],
     style: str | None = None,
-    script: str | None = None,
+    script: str | Sequence[str] = (),
 ) -> str:
     """Return the page of a map.
 
@@ -113,7 +113,7 @@ def assemble(
     data
         What the scripts read besides: code, origin, attribution, facts.
     style, script
-        Names of templates that come behind those every map has.
+        Names of templates that come behind those every map has; there may be several scripts.
     """
     switch = switch_order(drawn, groups)
     whole = {
@@ -128,7 +128,7 @@ def assemble(
     figure.title = escape(title)
     figure.html.add_child(Element("{% raw %}" + boxes + _script_data(whole) + "{% endraw %}"), name="content")
     css = "".join(_template(name) for name in ("map_file.css", style) if name)
-    scripts = [_template(name) for name in ("map_file.js", script) if name]
+    scripts = [_template(name) for name in ("map_file.js", *([script] if isinstance(script, str) else script))]
     texts_used = boxes + json.dumps(whole, ensure_ascii=False) + "".join(scripts)
     page = render_offline(made, styles=[font_css(texts_used), css], scripts=scripts)
     return page.replace("<html>", '<html lang="zh-CN">', 1)

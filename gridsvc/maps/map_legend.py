@@ -84,7 +84,7 @@ def legend_rows(entry: Mapping[str, Any]) -> str:
         return "".join(legend_row(line_swatch(course), *course["title"]) for course in entry["courses"])
     if "classes" in entry:
         steps = "".join(
-            f'<span><i style="background:{c["color"]}"></i>{escape(c["title"])}</span>' for c in entry["classes"]
+            f'<span><i style="background:{c["color"]}"></i>{_class_title(c)}</span>' for c in entry["classes"]
         )
         zh, en = entry["measure"]
         title = both(f"{entry['title_zh']}（{zh}）", f"{entry['title_en']} ({en})")
@@ -92,6 +92,10 @@ def legend_rows(entry: Mapping[str, Any]) -> str:
     fill = entry.get("fill", {})
     swatch = line_swatch(entry["line"]) if fill.get("opacity", 0) < 0.5 else fill_swatch(fill["color"], fill["opacity"])
     return legend_row(swatch, entry["title_zh"], entry["title_en"], entry["count"])
+
+
+def _class_title(look: Mapping[str, str]) -> str:
+    return both(look["title_zh"], look["title_en"]) if "title_zh" in look else escape(look["title"])
 
 
 def legend_row(swatch: str, title_zh: str, title_en: str, count: int | None = None) -> str:

@@ -312,7 +312,7 @@ def crosswalk_networks(
     progress.advance()
     weight, sums = None, []
     if points is not None:
-        places, counted, _ = _points(points, points_datum, count, given.epsg)
+        places, counted, _ = read_points(points, points_datum, count, given.epsg)
         weight, outside = counts_by_atom(atoms, shapely.get_x(places), shapely.get_y(places), counted)
         sums.append(
             {"what": "weight", "given": float(counted.sum()), "placed": float(weight.sum()), "unplaced": outside}
@@ -364,7 +364,7 @@ def answers_for_points(
     progress.start("who answers", 2)
     atoms = overlay(given.nets, tolerance_m=tolerance_m)
     progress.advance()
-    places, _, frame = _points(points, datum, None, given.epsg)
+    places, _, frame = read_points(points, datum, None, given.epsg)
     found = AtomIndex(atoms).answers(shapely.get_x(places), shapely.get_y(places))
     for n, net in enumerate(given.nets):
         frame[f"grid_{net.name}"] = np.append(net.code, [None])[found.row[:, n]]
@@ -395,10 +395,16 @@ def _metric_shapes(path: Path, datum: str | None, epsg: int) -> NDArray[np.objec
     return to_metric(declare_datum(datum, table.crs, table.name).to_storage(shapes), epsg)
 
 
-def _points(
+def read_points(
     path: Path, datum: str | None, count: str | None, epsg: int
 ) -> tuple[NDArray[np.object_], NDArray[np.float64], pd.DataFrame]:
-    """Return the points of a file (or of its columns lon and lat) in metres, what each counts, and the other columns."""
+    """Return the points of a file (or of its columns lon and lat) in metres of system ``epsg``, what each counts, and the other columns.
+
+    Raises
+    ------
+    RequestInvalidError, NotFoundError, FileUnreadableError
+        When a row has no position or no number to count, or there is no such column or file.
+    """
     table = read_table(path)
     shapes = table.geometry
     if shapes is None:

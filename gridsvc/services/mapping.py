@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,10 @@ import shapely
 from gridsvc.errors import NotFoundError
 from gridsvc.maps.coverage import MOST_GRIDS, NETWORKS, CoverageContent, write_coverage_map
 from gridsvc.maps.map_file import WrittenMap
+from gridsvc.networks.overlay import TOLERANCE_M
 from gridsvc.progress import SILENT, Progress
 from gridsvc.services.data_sources import read_sources
+from gridsvc.services.laid_networks import stored_networks
 from gridsvc.store.listings import Listings
 from gridsvc.store.unit_of_work import UnitOfWork
 
@@ -33,9 +36,10 @@ def write_coverage(
     out: Path,
     sources: Sequence[str] = (),
     timezone: str = "Asia/Shanghai",
+    tolerance_m: float = TOLERANCE_M,
     progress: Progress = SILENT,
 ) -> WrittenMap:
-    """Write the coverage map of a division to ``out``: three networks, the merged net, streets, report density.
+    """Write the coverage map of a division to ``out``: three networks, the merged net, how they differ, streets, report density.
 
     Parameters
     ----------
@@ -47,6 +51,8 @@ def write_coverage(
         Lines for the list of sources in place of the names of the files imported, e.g. the licence of the streets.
     timezone
         In which the instant is written on the map.
+    tolerance_m
+        Borders of two networks this near are one. Unit: m.
 
     Raises
     ------
@@ -55,6 +61,15 @@ def write_coverage(
     """
     progress.start("read grids")
     content = coverage_content(uow, code, at=at, sources=sources, timezone=timezone)
+    if content.counts is None:
+        progress.start("compare networks")
+        content = replace(content, laid=stored_networks(uow, content, tolerance_m))
+    progress.start("write map")
+    return write_coverage_map(content, out)
+
+
+def write_networks_map(content: CoverageContent, out: Path, *, progress: Progress = SILENT) -> WrittenMap:
+    """Write the coverage map of networks read by `content_of_files` to ``out``."""
     progress.start("write map")
     return write_coverage_map(content, out)
 

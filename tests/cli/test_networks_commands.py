@@ -73,6 +73,50 @@ def test_compare_prints_tables_and_writes_the_same_bytes_twice(gridsvc, urban, p
     assert sorted(atoms["urban"] + atoms["police"].fillna("-")) == ["U1P1", "U2P2", "U3-", "U3P2"]
 
 
+def test_tables_fit_a_terminal(gridsvc, tmp_path, urban):
+    long = tmp_path / "district_police_service_areas.gpkg"
+    cells = [box(x, y, x + 70, y + 60) for x in (0, 70, 140, 210) for y in (-10, 50)]
+    written(long, code=[f"99010100100100{i}" for i in range(8)], geometry=cells)
+
+    _, printed, _ = gridsvc("networks", "compare", urban, str(long), "--datum", "EPSG:4547")
+
+    lines = printed.splitlines()
+    assert max(map(len, lines)) <= 110
+    assert "district…e_areas" in printed
+    assert "conflicts: " in printed and "% of first" in printed
+    assert sum("urban" in line and "district" in line for line in lines) > 2
+
+
+def test_a_map_of_files_is_one_page_with_their_crosswalk(gridsvc, urban, police, events, tmp_path):
+    out = tmp_path / "map.html"
+
+    status, printed, _ = gridsvc("map", "coverage", urban, police, *FILES, "--title", "三网", "--weights", events,
+                                 "--weights-datum", "cgcs2000", "--count", "times", "--out", str(out))  # fmt: skip
+
+    assert status == 0
+    page = out.read_text(encoding="utf-8")
+    assert "三网 网格覆盖图" in page and '"weight":[' in page
+    assert '"grids_urban": 3' in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("{urban}", "--division", "420103"), 2, "not both"),
+        (("--division", "420103", "--datum", "wgs84"), 2, "--datum is for NETWORKS"),
+        (("{urban}", "{urban}", "--datum", "EPSG:4547"), 1, "Two networks are named urban"),
+        (("{urban}",), 1, "no datum was declared"),
+    ],
+)
+def test_maps_that_make_no_sense_are_refused(gridsvc, urban, tmp_path, arguments, status, said):
+    given = [each.format(urban=urban) for each in arguments]
+
+    code, _, wrong = gridsvc("map", "coverage", *given, "--out", str(tmp_path / "map.html"))
+
+    assert (code, said in wrong) == (status, True), wrong
+    assert list(tmp_path.glob("*.html")) == []
+
+
 def test_align_moves_to_the_reference_and_says_how_much(gridsvc, urban, police, tmp_path):
     out = tmp_path / "aligned.gpkg"
 

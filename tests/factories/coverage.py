@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import shapely
 
 from gridsvc.maps.coverage import CoverageContent
+from gridsvc.services.laid_networks import laid_networks
 from tests.factories.partitions import jittered_quads, stored
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -88,3 +91,25 @@ def coverage_content(columns=8, rows=8, *, reports=True, name_zh="试验区", **
         "sources": ["道路：© OpenStreetMap 贡献者，ODbL 1.0"],
     }
     return CoverageContent(**(content | changes))
+
+
+def compared_content(**changes):
+    """Return the district with its networks laid over each other: security grids lie a third of their width farther east, the last is missing, the
+    first has a twin over its western half; a home is in the middle of every unit grid."""
+    content = coverage_content(**changes)
+    security = content.grids["security"]
+    east = (security.geometry.iloc[0].bounds[2] - security.geometry.iloc[0].bounds[0]) / 3
+    moved = security.assign(geometry=security.geometry.translate(east)).iloc[:-1]
+    box = moved.geometry.iloc[0].bounds
+    twin = moved.iloc[:1].assign(
+        code=f"{DISTRICT}001001099", geometry=[shapely.box(box[0], box[1], (box[0] + box[2]) / 2, box[3])]
+    )
+    both = gpd.GeoDataFrame(pd.concat([moved, twin], ignore_index=True), crs=4490)
+    grids = {**content.grids, "security": both.sort_values("code", ignore_index=True)}
+    homes = shapely.point_on_surface(grids["urban"].geometry.to_numpy())
+    laid = laid_networks(
+        {name: grids[name] for name in content.networks},
+        boundary=content.divisions.geometry.iloc[0],
+        points=(homes, np.full(len(homes), 10.0)),
+    )
+    return replace(content, grids=grids, laid=laid)

@@ -7,7 +7,7 @@ var gridsvc = (function () {
   for (var i = 0; i < 64; i++) SIX_BITS[ALPHABET.charCodeAt(i)] = i;
 
   var data = null, map = null, shown = {}, layers = {}, style = {};
-  var highlight = null, tooltip = null, labels = {}, waitingForStart = [];
+  var highlight = null, tooltip = null, labels = {}, waitingForStart = [], cardParts = [];
 
   function read() {
     data = JSON.parse(document.getElementById("gridsvc-data").textContent);
@@ -205,10 +205,16 @@ var gridsvc = (function () {
     return odd;
   }
 
-  // row of the feature of a layer at a place, -1 for none; rows are in code order, so the smallest code answers
-  function find(layer, x, y) {
+  // the rings of every feature of a layer
+  function ringsOf(layer) {
     if (!layer.rings) layer.rings = layer.shapes.map(decode);
     if (!layer.boxes) layer.boxes = layer.rings.map(boxOf);
+    return layer.rings;
+  }
+
+  // row of the feature of a layer at a place, -1 for none; rows are in code order, so the smallest code answers
+  function find(layer, x, y) {
+    ringsOf(layer);
     for (var i = 0; i < layer.boxes.length; i++) {
       var box = layer.boxes[i];
       if (x >= box[0] && x <= box[2] && y >= box[1] && y <= box[3] && inside(layer.rings[i], x, y)) return i;
@@ -291,7 +297,6 @@ var gridsvc = (function () {
 
   // the smallest area is filled, the other grids around it are outlined; outlines of whole districts would say nothing
   function mark(hits) {
-    if (highlight) highlight.remove();
     var smallest = hits.reduce(function (least, hit) { return extent(hit) < extent(least) ? hit : least; });
     var look = data.highlight, marked = hits.filter(function (hit) { return hit !== smallest && /^(grids_|division_households)/.test(hit.layer.id); });
     highlight = L.layerGroup(marked.concat([smallest]).map(function (hit) {
@@ -303,23 +308,38 @@ var gridsvc = (function () {
     refresh();
   }
 
-  function select(hits) {
+  // shows the panel with this content; nothing closes it
+  function tell(content) {
     var panel = document.getElementById("gs-panel");
     panel.replaceChildren();
-    if (!hits.length) { panel.hidden = true; if (highlight) highlight.remove(); highlight = null; return; }
+    panel.scrollTop = 0;
+    panel.hidden = !content;
+    if (!content) return;
+    // below the switch of layers, where both are on the right
+    var above = document.querySelector(".leaflet-control-layers"), whole = map.getSize();
+    var left = whole.x < 700 || !above ? Infinity : whole.y - above.offsetTop - above.offsetHeight - 46;
+    panel.style.maxHeight = left < 200 || left === Infinity ? "" : left + "px";
     var close = element("button", "gs-close", "×");
     close.type = "button";
     close.setAttribute("aria-label", "关闭 Close");
     close.onclick = function () { select([]); };
     panel.appendChild(close);
-    panel.appendChild(card(hits, true));
-    panel.hidden = false;
-    mark(hits);
+    panel.appendChild(content);
+  }
+
+  // what is at a place; without a place, what was searched for
+  function select(hits, place) {
+    var content = document.createDocumentFragment();
+    if (hits.length) content.appendChild(card(hits, true));
+    cardParts.forEach(function (part) { var more = part(hits, place); if (more) content.appendChild(more); });
+    tell(content.childNodes.length ? content : null);
+    if (highlight) highlight.remove();
+    highlight = null;
+    if (hits.length) mark(hits);
   }
 
   function goTo(layer, row) {
-    if (!layer.rings) layer.rings = layer.shapes.map(decode);
-    if (!layer.boxes) layer.boxes = layer.rings.map(boxOf);
+    ringsOf(layer);
     if (!shown[layer.id]) layer.group.addTo(map);
     var box = layer.boxes[row];
     map.fitBounds([latlng([box[0], box[1]]), latlng([box[2], box[3]])], L.extend({ maxZoom: 17 }, room(80)));
@@ -387,6 +407,16 @@ var gridsvc = (function () {
     new MutationObserver(put).observe(list, { childList: true });
   }
 
+  // on a narrow screen the switch is behind a button
+  function layersButton() {
+    var control = document.querySelector(".leaflet-control-layers");
+    if (!control) return;
+    var button = holding("button", "gs-layers-switch", both(["图层", "Layers"]));
+    button.type = "button";
+    button.onclick = function () { control.classList.toggle("gs-open"); };
+    control.insertBefore(button, control.firstChild);
+  }
+
   // the padding that keeps what is shown beside the boxes, where there is room for that
   function room(least) {
     var wide = map.getSize().x >= 1100;
@@ -432,14 +462,17 @@ var gridsvc = (function () {
       moved = event;
     });
     map.on("mouseout", function () { map.closeTooltip(tooltip); });
-    map.on("click", function (event) { select(at(event.latlng, true)); });
+    map.on("click", function (event) { select(at(event.latlng, true), event.latlng); });
     document.querySelectorAll(".gs-box").forEach(function (box) {
       L.DomEvent.disableClickPropagation(box);
+      // a button that is gone once it was clicked is, to Leaflet, no longer in a box
+      box.addEventListener("click", function (event) { event.stopPropagation(); });
       L.DomEvent.disableScrollPropagation(box);
       map.getContainer().appendChild(box);
     });
     search();
     headings();
+    layersButton();
     buttons();
     waitingForStart.forEach(function (extra) { extra(tools); });
     fit();
@@ -451,11 +484,13 @@ var gridsvc = (function () {
     refresh();
   }
 
-  // goes to a box of whole millionths and marks rings there; nothing is selected
-  function show(box, rings, color) {
+  // goes to a box of whole millionths and marks rings there, others (rings, colour) as outlines; nothing is selected
+  function show(box, rings, color, outlines) {
     select([]);
     map.fitBounds([latlng([box[0], box[1]]), latlng([box[2], box[3]])], L.extend({ maxZoom: 18 }, room(60)));
-    highlight = L.layerGroup([path("polygon", rings.map(open), { color: color, weight: data.highlight.width, fill: true, fillColor: color, fillOpacity: 0.3 })]).addTo(map);
+    highlight = L.layerGroup((outlines || []).map(function (one) {
+      return path("polygon", one[0].map(open), { color: one[1], weight: data.highlight.width, fill: false });
+    }).concat([path("polygon", rings.map(open), { color: color, weight: data.highlight.width, fill: true, fillColor: color, fillOpacity: 0.3 })])).addTo(map);
     refresh();
   }
 
@@ -472,7 +507,8 @@ var gridsvc = (function () {
 
   var tools = {
     data: function () { return data; }, map: function () { return map; }, layer: function (id) { return style[id]; }, decode: decode, boxOf: boxOf,
-    latlng: latlng, both: both, element: element, holding: holding, show: show, goTo: goTo, remake: remake, deselect: function () { select([]); }
+    latlng: latlng, both: both, element: element, holding: holding, swatch: swatch, show: show, goTo: goTo, remake: remake, tell: tell,
+    deselect: function () { select([]); }, rings: ringsOf, inside: inside, width: width, onCard: function (part) { cardParts.push(part); }
   };
 
   return {

@@ -5,13 +5,14 @@ import json
 import re
 
 import pytest
-from factories.coverage import coverage_content
+from factories.coverage import compared_content, coverage_content
 
 from gridsvc.errors import GridsvcError, NotFoundError
 from gridsvc.maps import map_file
 from gridsvc.maps.coverage import coverage_page, write_coverage_map
 from gridsvc.maps.layer_list import layer, layer_definitions
 from gridsvc.maps.self_contained import external_resources
+from gridsvc.services.laid_networks import laid_networks
 
 
 def data_of(page):
@@ -179,6 +180,57 @@ def test_nothing_to_draw_is_refused():
     content = coverage_content()
     with pytest.raises(NotFoundError, match="nothing to draw"):
         coverage_page(coverage_content(grids={}, divisions=content.divisions.iloc[:0]))
+
+
+@pytest.fixture(scope="module")
+def compared():
+    return coverage_page(compared_content())[0]
+
+
+class TestComparison:
+    def test_differences_conflicts_and_land_of_nobody_or_of_two_are_layers(self, compared):
+        layers = layers_of(compared)
+
+        assert {"network_differences", "network_conflicts", "network_unowned", "network_double"} <= set(layers)
+        assert [look["title_zh"] for look in layers["network_unowned"]["classes"]] == ["部分网无"]
+        assert layers["network_conflicts"]["count"] == len(data_of(compared)["networks"]["conflicts"]) > 0
+
+    def test_crosswalks_of_every_network_with_the_merged_one_hold_all_land_and_homes(self, compared):
+        networks, layers = data_of(compared)["networks"], layers_of(compared)
+
+        assert networks["layers"] == ["grids_urban", "grids_social", "grids_security", "grids_unified"]
+        assert [walk["nets"] for walk in networks["walks"]] == [[0, 3], [1, 3], [2, 3]]
+        for walk in networks["walks"]:
+            assert sum(walk["weight"]) == 640
+            assert max(walk["from"]) < len(layers[networks["layers"][walk["nets"][0]]]["code"])
+        social = networks["walks"][1]
+        assert list(zip(social["from"], social["to"], strict=True)) == [(i, i) for i in range(16)]
+
+    def test_the_head_says_how_much_land_differs_and_the_legend_names_the_layers(self, compared):
+        assert "边界差异" in compared[compared.index('id="gs-head"') : compared.index('id="gs-legend"')]
+        legend = compared[compared.index('id="gs-legend"') : compared.index('id="gs-panel"')]
+        for words in ("网格对照", "冲突地块", "重复负责", "无人负责", "Borders differ"):
+            assert words in legend
+
+    def test_the_same_content_is_the_same_bytes(self, compared):
+        assert coverage_page(compared_content())[0] == compared
+        assert external_resources(compared) == []
+
+    def test_one_network_is_compared_with_nothing(self):
+        assert laid_networks({"social": coverage_content().grids["social"]}) is None
+
+    def test_other_offices_networks_are_drawn_by_their_place(self):
+        content = coverage_content(reports=False, streets=None)
+        grids = {"城管": content.grids["social"], "b c": content.grids["security"].drop(columns="community_code")}
+        page, features, _ = coverage_page(
+            coverage_content(grids=grids, divisions=content.divisions.iloc[:0], streets=None, laid=laid_networks(grids))
+        )
+
+        assert set(features) == {"grids_net0", "grids_net1"}
+        layers = layers_of(page)
+        assert (layers["grids_net0"]["short"], layers["grids_net1"]["short"]) == (["城管", "城管"], ["b c", "b c"])
+        assert layers["grids_net0"]["line"] != layers["grids_net1"]["line"]
+        assert data_of(page)["networks"]["walks"][0]["nets"] == [0, 1]
 
 
 @pytest.mark.parametrize(
