@@ -30,6 +30,7 @@ from gridsvc.web.rate_limits import RateLimit
 from gridsvc.web.routing import CodeConverter
 from gridsvc.web.security_headers import register_security_headers
 from gridsvc.web.short_way import ShortWay
+from gridsvc.web.static_files import register_static_files
 from gridsvc.web.tiles.vector_tiles import endpoints as tile_endpoints
 from gridsvc.web.tiles.vector_tiles import vector_tiles
 
@@ -100,8 +101,6 @@ def create_app(app_services: AppServices, settings: Settings, rate_limit: RateLi
         SESSION_COOKIE_NAME="gridsvc_session",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        # static files carry an ETag and are asked for again; vendored ones never change under one release
-        SEND_FILE_MAX_AGE_DEFAULT=3600,
         GRIDSVC_ANONYMOUS=settings.anonymous,
         GRIDSVC_TIMEZONE=settings.timezone,
         GRIDSVC_PHOTO_RULES=photo_rules(settings),
@@ -113,6 +112,7 @@ def create_app(app_services: AppServices, settings: Settings, rate_limit: RateLi
     app.url_map.converters["code"] = CodeConverter
     app.extensions["gridsvc"] = app_services
     app.extensions["gridsvc_rate_limit"] = rate_limit or make_rate_limit(settings)
+    register_static_files(app)
     register_errors(app)
     register_security_headers(app)
     register_localisation(app, settings)
