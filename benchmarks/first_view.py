@@ -30,9 +30,8 @@ ARGUMENTS = [
 ]  # fmt: skip
 WANTED_MS, WANTED_MB = 1000.0, 2.0
 _MARKS = """() => { const n = performance.getEntriesByType('navigation')[0], p = performance.getEntriesByName('first-contentful-paint')[0];
- const r = performance.getEntriesByType('resource').filter(e => e.name.includes('/tiles/') || e.name.includes('/api/'));
+ const r = performance.getEntriesByType('resource').filter(e => e.name.includes('/api/'));
  return {answered: n.responseStart, received: n.responseEnd, dom: n.domContentLoadedEventEnd, painted: p ? p.startTime : NaN,
-  first_tile: Math.min(...r.filter(e => e.name.includes('/tiles/')).map(e => e.responseEnd)),
   last_answer: Math.max(...r.filter(e => !e.name.includes('/stream')).map(e => e.responseEnd)), requests: performance.getEntriesByType('resource').length + 1}; }"""
 _DRAWN = (
     """() => { const m = window.gridsvcMap; return m && m.loaded() && m.areTilesLoaded() ? performance.now() : 0; }"""
@@ -77,12 +76,25 @@ def view(browser: Browser, url: str, process: int, *, again: bool = False) -> di
             session.on(
                 "Network.loadingFinished", lambda event, carried=carried: carried.append(event["encodedDataLength"])
             )
+            # tiles are asked for by the map's worker, of which the page's own record knows nothing
+            tiles: list[float] = []
+            began = time.perf_counter()
+            page.on(
+                "requestfinished",
+                lambda request, tiles=tiles, began=began: (
+                    "/tiles/" in request.url and tiles.append(time.perf_counter() - began)
+                ),
+            )
             before = cpu_s(process)
             page.goto(url, wait_until="commit")
             drawn, end = 0.0, time.monotonic() + 60
             while not drawn and time.monotonic() < end:
                 drawn = page.evaluate(_DRAWN)
-            figures = page.evaluate(_MARKS) | {"drawn": drawn}
+            figures = page.evaluate(_MARKS) | {
+                "drawn": drawn,
+                "first_tile": min(tiles, default=0.0) * 1000,
+                "last_tile": max(tiles, default=0.0) * 1000,
+            }
             page.wait_for_timeout(300)
             figures |= {"mb": sum(carried) / 1e6, "server_cpu_ms": (cpu_s(process) - before) * 1000}
             session.detach()

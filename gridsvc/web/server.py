@@ -167,8 +167,9 @@ def _build(settings: Settings, url: str, rate_limit: RateLimit) -> Any:
     app.events.start()
     start_keeping_grids(app, held=_keep_memory)
     start_drawing_tiles(app)
-    start_warming()
-    return create_app(app, settings, rate_limit)
+    made = create_app(app, settings, rate_limit)
+    start_warming(made.extensions["gridsvc_static_files"].warm)
+    return made
 
 
 def _keep_memory() -> None:

@@ -19,6 +19,7 @@ from gridsvc.services import browsing
 from gridsvc.services.circles import circle_standards
 from gridsvc.services.data_sources import DataSources, read_sources
 from gridsvc.web.callers import caller, now, open_uow
+from gridsvc.web.compressed_pages import compressed
 from gridsvc.web.json_bodies import instant_text, json_answer
 from gridsvc.web.localisation import html_language
 from gridsvc.web.pages.map_texts import map_texts
@@ -106,7 +107,7 @@ def show() -> Response:
     }
     who = caller()
     page = render_template("command_centre.html", settings=settings, caller=who, here=request.full_path.rstrip("?"))
-    return Response(page, mimetype="text/html")
+    return compressed(Response(page, mimetype="text/html"))
 
 
 @command_centre.get("/maps/layers.json")

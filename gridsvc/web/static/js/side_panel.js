@@ -19,15 +19,15 @@ export class SidePanel {
     this.number = new Intl.NumberFormat(settings.language === "en" ? "en" : "zh-CN");
   }
 
-  /** Show a division by its code ("" is the top), with the divisions above it as the trail. */
-  async show(code, { fly = true } = {}) {
+  /** Show a division by its code ("" is the top), with the divisions above it as the trail; `known` holds what was asked for just now. */
+  async show(code, { fly = true, known = new Map() } = {}) {
     this.asking?.abort();
     this.asking = new AbortController();
     const { signal } = this.asking;
     this.say(this.texts.loading);
     try {
       const path = code ? [...[6, 9, 12].filter((n) => n <= code.length).map((n) => code.slice(0, n))] : [];
-      const levels = await Promise.all([...new Set(["", ...path])].map((above) => this.children(above, signal)));
+      const levels = await Promise.all([...new Set(["", ...path])].map((above) => known.get(above) ?? this.children(above, signal)));
       const rows = levels.flat();
       this.trail = path.map((one) => rows.find((row) => row.code === one)).filter(Boolean);
       const here = this.trail.at(-1);
@@ -44,13 +44,18 @@ export class SidePanel {
 
   /** Show where one begins: the narrowest division that holds everything. */
   async begin(code) {
-    let [here, below] = [code.length >= 6 ? code : "", []];
+    let here = code.length >= 6 ? code : "";
+    const known = new Map();
     try {
-      for (below = await this.children(here); below.length === 1; below = await this.children(here)) here = below[0].code;
+      for (;;) {
+        known.set(here, await this.children(here));
+        if (known.get(here).length !== 1) break;
+        here = known.get(here)[0].code;
+      }
     } catch (error) {
       return this.say(this.texts.error.replace("{detail}", error.message));
     }
-    return this.show(here, { fly: false });
+    return this.show(here, { fly: false, known });
   }
 
   /** Count anew what is shown, without moving the map; the list of grids in a community stays, it holds no counts. */
