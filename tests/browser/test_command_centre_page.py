@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
 
+import numpy as np
 import pytest
-from factories import served_town
+from factories import served_town, winding_town
 from factories import stored_town as town
+from PIL import Image
 from werkzeug.serving import make_server
 
 from gridsvc.bootstrap import App
+from gridsvc.services.tile_shapes import renew_tile_shapes
 from gridsvc.store.engine import make_engine
 from gridsvc.store.unit_of_work import UnitOfWork
 from gridsvc.web import create_app
@@ -26,14 +32,11 @@ ARGUMENTS = [
 READY = "!!(window.gridsvcMap && window.gridsvcMap.loaded() && window.gridsvcMap.areTilesLoaded())"
 
 
-@pytest.fixture
-def town_url(town_database):
-    """Address of a server thread over the stored town."""
-    engine = make_engine(town_database)
-    with UnitOfWork(engine) as uow:
-        uow.reports.add_frame(town.report_frame(count=40))
-        uow.commit()
-    settings = served_town.settings(database_url=town_database)
+@contextmanager
+def serving(database: str):
+    """Yield the address of a server thread over a database."""
+    engine = make_engine(database)
+    settings = served_town.settings(database_url=database)
     app = App(settings, engine)
     app.events.start()
     server = make_server("127.0.0.1", 0, create_app(app, settings), threaded=True)
@@ -45,6 +48,18 @@ def town_url(town_database):
     thread.join()
     server.server_close()
     engine.dispose()
+
+
+@pytest.fixture
+def town_url(town_database):
+    """Address of a server thread over the stored town."""
+    engine = make_engine(town_database)
+    with UnitOfWork(engine) as uow:
+        uow.reports.add_frame(town.report_frame(count=40))
+        uow.commit()
+    engine.dispose()
+    with serving(town_database) as url:
+        yield url
 
 
 class Visit:
@@ -75,17 +90,24 @@ class Visit:
         return self.page.evaluate(f"gridsvcMap.queryRenderedFeatures({{layers: ['{layer}']}}).length")
 
 
-@pytest.fixture
-def visit(town_url):
-    """The command centre, opened and drawn."""
+@contextmanager
+def visiting(url: str):
+    """Yield the command centre, opened and drawn."""
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1280, "height": 800}, locale="zh-CN")
-        visit = Visit(page, town_url)
-        page.goto(town_url)
+        visit = Visit(page, url)
+        page.goto(url)
         visit.wait(READY)
         yield visit
         browser.close()
+
+
+@pytest.fixture
+def visit(town_url):
+    """The command centre, opened and drawn."""
+    with visiting(town_url) as opened:
+        yield opened
 
 
 @pytest.fixture(autouse=True)
@@ -266,3 +288,34 @@ def test_the_documentation_page_shows_the_api_without_anything_from_elsewhere(vi
 
     assert page.locator(".opblock").count() >= 15
     assert visit.complaints == []
+
+
+# what is drawn at a zoom of the page (tiles of 512 pixels: one less than the zoom of layers.json)
+SEEN = {
+    "districts-line": range(8, 17), "street_offices-line": range(8, 17), "communities-line": range(9, 17), "grids_social-line": range(12, 17),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_district_of_winding_borders_is_drawn_at_every_zoom(clean_database):
+    divisions, grids = winding_town.town_frames(8, 3)
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    engine = make_engine(clean_database)
+    with UnitOfWork(engine) as uow:
+        uow.divisions.put_frame(divisions, start)
+        winding_town.put_grids(uow, grids, start)
+        renew_tile_shapes(uow)
+        uow.commit()
+    engine.dispose()
+    middle = grids.geometry.union_all().centroid
+    with serving(clean_database) as url, visiting(url) as visit:
+        for zoom in range(8, 18):
+            visit.page.evaluate(f"void gridsvcMap.jumpTo({{center: [{middle.x}, {middle.y}], zoom: {zoom}}})")
+            visit.wait(f"{READY} && !gridsvcMap.isMoving() && Math.round(gridsvcMap.getZoom()) === {zoom}")
+            drawn = {layer: visit.drawn(layer) for layer, zooms in SEEN.items() if zoom in zooms}
+            assert all(drawn.values()), (zoom, drawn)
+            shown = np.asarray(Image.open(io.BytesIO(visit.page.locator("#map canvas").screenshot())).convert("RGB"))
+            # lines, not the empty ground alone: at zoom 17 a screen is hardly wider than a grid
+            assert len(np.unique(shown.reshape(-1, 3), axis=0)) > 20, zoom
+
+        assert visit.complaints == []

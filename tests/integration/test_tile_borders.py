@@ -126,6 +126,38 @@ def strip_of(rings, x):
     return {(a, b) for a, b in points if abs(a - x) < BUFFER - 1 and -BUFFER < b < EXTENT + BUFFER}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("layer", ["grids_social", "communities"])
+def test_a_whole_district_has_no_slit_at_any_zoom_and_none_between_tiles(uow, layer):
+    divisions, grids = town.town_frames(8, 3)
+    uow.divisions.put_frame(divisions, START)
+    town.put_grids(uow, grids, START)
+    renew_tile_shapes(uow)
+    ground = shapely.coverage_union_all(grids.geometry.to_numpy())
+
+    for z in range(LAYERS[layer].min_zoom, SHAPED_ZOOM + 2):
+        seen = assert_shared(uow, layer, ground, z)
+        if layer == "grids_social":
+            assert seen == set(grids["code"])
+        found = {(x, y): rings for x, y, rings in tiles_of(uow, layer, ground, z)}
+        for (x, y), rings in found.items():
+            for step, turned in (((1, 0), False), ((0, 1), True)):
+                beside = found.get((x + step[0], y + step[1]), {})
+                for code in set(rings) & set(beside):
+                    mine, theirs = rings[code], moved(beside[code], step)
+                    if turned:
+                        mine, theirs = across(mine), across(theirs)
+                    assert strip_of(mine, EXTENT) == strip_of(theirs, EXTENT), (z, x, y, code)
+
+
+def moved(rings, step):
+    return [[(a + EXTENT * step[0], b + EXTENT * step[1]) for a, b in ring] for ring in rings]
+
+
+def across(rings):
+    return [[(b, a) for a, b in ring] for ring in rings]
+
+
 def rows_drawn(uow):
     statement = "SELECT layer, z, row_id, ST_AsText(shape), label_x, label_y FROM tile_shapes ORDER BY 1, 2, 3"
     return uow.connection.execute(text(statement)).all()
