@@ -4,7 +4,7 @@ A made-up city with winding borders: 41,616 governance grids in 2,601 communitie
 embedded database, gunicorn with two workers, as `gridsvc serve` starts it. Every tile of the city at every zoom of a layer is
 asked for, up to --tiles at a zoom (chosen by a seed): once cold (nothing held by the server), then warm. Peers on the same
 database, the same tiles: the statement that Martin sends (ST_AsMVT of ST_AsMVTGeom over the table, in EPSG:3857 beforehand, with a connection
-of its own and no server around it), and tipg, where it is installed. Prints medians of five rounds.
+of its own and no server around it), the same behind the smallest HTTP server in Python, and tipg, where it is installed. Prints medians of five rounds.
 
     python benchmarks/tiles.py [--side 204] [--tiles 40] [--rounds 5] [--keep DIR] [--json]
 """
@@ -35,6 +35,7 @@ import shapely
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks._measuring import goal, machine_noise, table
+from benchmarks._raw_tiles import raw_tile
 from benchmarks._serving import served
 from gridsvc.bootstrap import open_app
 from gridsvc.geo.map_pixels import EXTENT, HALF_WORLD, lon_lat_to_mercator, pixel_size
@@ -47,10 +48,6 @@ AT = datetime(2026, 1, 1, tzinfo=UTC)
 CITY, SIDE_DEG = "4201", 0.003
 SHOWN = ("districts", "street_offices", "communities", "grids_social")
 WANTED_COLD_MS, WANTED_WARM_MS = 100.0, 10.0
-# as Martin 0.14 asks for the tile of a table (its function in docs, "pg" source), columns as ours
-RAW = """SELECT ST_AsMVT(tile, %(layer)s, 4096, 'geom') FROM (
-  SELECT ST_AsMVTGeom(geom, ST_TileEnvelope(%(z)s, %(x)s, %(y)s), 4096, 64, true) AS geom, code, community_code, name, households, area_m2
-  FROM raw_{layer} WHERE geom && ST_TileEnvelope(%(z)s, %(x)s, %(y)s, margin => 64.0 / 4096)) AS tile"""
 
 
 def put_city(var_dir: Path, side: int) -> tuple[float, float]:
@@ -170,14 +167,37 @@ def p95(values: list[float]) -> float:
 
 
 def raw_fetch(connection: psycopg.Connection) -> Callable[..., bytes]:
-    """Return what fetches a tile as Martin does: one prepared statement on a kept connection."""
+    """Return what fetches a tile from the database itself, without a server."""
+    return lambda layer, z, x, y: raw_tile(connection, layer, z, x, y)
 
-    def fetch(layer: str, z: int, x: int, y: int) -> bytes:
-        bound = {"layer": layer, "z": z, "x": x, "y": y}
-        row = connection.execute(RAW.format(layer=layer), bound, prepare=True, binary=True).fetchone()
-        return bytes(row[0] or b"") if row else b""
 
-    return fetch
+@contextmanager
+def raw_served(url: str) -> Iterator[Client]:
+    """Yield a client of the smallest server around the same statement, on two workers as ours."""
+    port = 18766
+    command = [
+        sys.executable, "-m", "gunicorn", "--workers", "2", "--worker-class", "gthread", "--threads", "8", "--keep-alive", "60",
+        "--bind", f"127.0.0.1:{port}", "--log-level", "error", "benchmarks._raw_tiles:application",
+    ]  # fmt: skip
+    root = Path(__file__).resolve().parent.parent
+    with subprocess.Popen(command, env=os.environ | {"DATABASE_URL": url}, cwd=root) as process:
+        try:
+            client = Client(("127.0.0.1", port), "/{layer}/{z}/{x}/{y}")
+            waited_for(lambda: Client(("127.0.0.1", port), "/districts/0/0/0").fetch("", 0, 0, 0))
+            yield client
+        finally:
+            process.terminate()
+
+
+def waited_for(ask: Callable[[], object]) -> None:
+    """Ask again until a server answers, for a minute."""
+    for _ in range(120):
+        try:
+            ask()
+            return
+        except OSError:
+            time.sleep(0.5)
+    raise TimeoutError("a peer did not begin to serve")
 
 
 @contextmanager
@@ -189,7 +209,7 @@ def tipg_served(url: str) -> Iterator[Client | None]:
         return
     port = 18765
     environment = os.environ | {
-        "DATABASE_URL": url,
+        "GRIDSVC_BENCH_DATABASE_URL": url,
         "TIPG_DB_SCHEMAS": '["public"]',
         "TIPG_MAX_FEATURES_PER_QUERY": "100000",
     }
@@ -198,7 +218,7 @@ def tipg_served(url: str) -> Iterator[Client | None]:
         sys.executable,
         "-m",
         "uvicorn",
-        "tipg.main:app",
+        "benchmarks._tipg_served:app",
         "--port",
         str(port),
         "--log-level",
@@ -206,15 +226,10 @@ def tipg_served(url: str) -> Iterator[Client | None]:
         "--workers",
         "2",
     ]
-    with subprocess.Popen(command, env=environment) as process:
+    with subprocess.Popen(command, env=environment, cwd=Path(__file__).resolve().parent.parent) as process:
         try:
             path = "/collections/public.raw_{layer}/tiles/WebMercatorQuad/{z}/{x}/{y}"
-            for _ in range(120):
-                try:
-                    Client(("127.0.0.1", port), "/healthz").fetch("", 0, 0, 0)
-                    break
-                except OSError:
-                    time.sleep(0.5)
+            waited_for(lambda: Client(("127.0.0.1", port), "/healthz").fetch("", 0, 0, 0))
             yield Client(("127.0.0.1", port), path)
         finally:
             process.terminate()
@@ -249,12 +264,16 @@ def measured(var_dir: Path, address: tuple[str, int], given: argparse.Namespace)
     with open_app(replace(read_settings({}), var_dir=var_dir)) as app:
         url = app.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         figures: dict[str, dict[str, float]] = {}
-        with tipg_served(url) as tipg, psycopg.connect(url, autocommit=True) as connection:
+        with (
+            tipg_served(url) as tipg,
+            raw_served(url) as served_raw,
+            psycopg.connect(url, autocommit=True) as connection,
+        ):
             raw, ours = raw_fetch(connection), Client(address, "/tiles/{layer}/{z}/{x}/{y}.mvt")
             for layer in SHOWN:
                 for z in range(max(LAYERS[layer].min_zoom, 6), SHAPED_ZOOM + 2):
                     asked = [(layer, *tile) for tile in tiles_at(given.side, z, given.tiles)]
-                    rounds = [one_round(asked, connection, ours, raw, tipg) for _ in range(given.rounds)]
+                    rounds = [one_round(asked, connection, ours, raw, served_raw, tipg) for _ in range(given.rounds)]
                     figures[f"{layer} {z}"] = {
                         name: statistics.median(one[name] for one in rounds) for name in rounds[0]
                     }
@@ -266,6 +285,7 @@ def one_round(
     connection: psycopg.Connection,
     ours: Client,
     raw: Callable[..., bytes],
+    served_raw: Client,
     tipg: Client | None,
 ) -> dict[str, float]:
     """Return the figures of one round: ours cold (nothing held), ours warm, the peers, one after the other."""
@@ -276,12 +296,13 @@ def one_round(
         timed_ms(ours.fetch, asked)
     warm, _ = timed_ms(ours.fetch, asked)
     theirs, raw_largest = timed_ms(raw, asked)
+    over_http, _ = timed_ms(served_raw.fetch, asked)
     figures = {
         "tiles": len(asked), "cold_ms": statistics.median(cold), "cold_p95_ms": p95(cold),
         "warm_ms": statistics.median(warm), "warm_p95_ms": p95(warm), "raw_ms": statistics.median(theirs), "raw_p95_ms": p95(theirs),
         "largest_kb": largest / 1000, "raw_largest_kb": raw_largest / 1000,
         "of_raw": sum(theirs) / sum(cold), "warm_of_raw": sum(theirs) / sum(warm),
-
+        "http_raw_ms": statistics.median(over_http), "of_http_raw": sum(over_http) / sum(cold), "warm_of_http_raw": sum(over_http) / sum(warm),
     }  # fmt: skip
     if tipg is not None:
         figures["of_tipg"] = sum(timed_ms(tipg.fetch, asked)[0]) / sum(cold)
@@ -308,6 +329,19 @@ def shown(figures: dict[str, dict[str, float]]) -> str:
             "{:.2f}",
         ),
         goal("  at the worst zoom", min(one["of_raw"] for one in each), 0.5, "{:.2f}"),
+        goal(
+            "cold tiles a second / raw ST_AsMVT behind the smallest HTTP server",
+            statistics.geometric_mean(one["of_http_raw"] for one in each),
+            0.5,
+            "{:.2f}",
+        ),
+        goal("  at the worst zoom", min(one["of_http_raw"] for one in each), 0.5, "{:.2f}"),
+        goal(
+            "warm tiles a second / raw ST_AsMVT behind the smallest HTTP server",
+            statistics.geometric_mean(one["warm_of_http_raw"] for one in each),
+            1.0,
+            "{:.2f}",
+        ),
     ]
     if "of_tipg" in heads:
         lines.append(
