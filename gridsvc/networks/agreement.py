@@ -1,7 +1,8 @@
 """Groups of blocks on which networks agree: pairs of blocks that most networks hold together are together, others are apart.
 
-Every pair of blocks is a vote of every network: together, apart, or nothing where it holds one of them not at all. The vote counts the product of
-what both weigh. Groups hang together. Best pairs are joined first, then single blocks change sides as long as that helps.
+Every pair of blocks is a vote of every network: together, apart, half a vote for apart where it holds one of them only, nothing where it holds
+neither. The vote counts the product of what both weigh. Groups hang together. Best pairs are joined first, then single blocks change sides
+as long as that helps.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 _ROUNDS = 12
-# of two votes each; a third breaks ties for the reference and outvotes nobody
-_VOTE, _REFERENCE_VOTE = 2, 3
+# a network has four votes; two more for the reference break ties and outvote no two others. Land it leaves out is half a vote.
+_VOTE, _REFERENCE_VOTE, _HALF = 4, 6, 2
 
 
 class Votes(NamedTuple):
@@ -84,16 +85,19 @@ def agreed_groups(votes: Votes, group: Integers | None = None) -> Integers:
 
 
 def agreement(votes: Votes, group: Integers) -> int:
-    """Return what groups are worth: votes for all pairs that are together, less votes against; counted in weights squared."""
+    """Return what groups are worth: votes for all pairs that are together, less votes against, twice; counted in weights squared."""
     of_piece = np.repeat(group, np.diff(votes.start))
+    everything = np.bincount(of_piece, votes.weight).astype(np.int64)
     worth = 0
     for n, vote in enumerate(votes.vote.tolist()):
         held = votes.label[:, n] >= 0
         key = of_piece[held] * votes.labels + votes.label[held, n]
         same = np.bincount(np.unique(key, return_inverse=True)[1].ravel(), votes.weight[held])
-        total = np.bincount(of_piece[held], votes.weight[held])
-        # pairs of a block with itself are the same in every grouping, and left in
+        total = np.bincount(of_piece[held], votes.weight[held], len(everything))
+        # every pair comes twice; pairs of a block with itself are the same in every grouping
         worth += vote * (2 * sum(int(x) ** 2 for x in same) - sum(int(x) ** 2 for x in total))
+        silent = zip(total.tolist(), everything.tolist(), strict=True)
+        worth -= vote // _HALF * 2 * sum(int(x) * (int(w) - int(x)) for x, w in silent)
     return worth
 
 
@@ -207,8 +211,9 @@ def _take(votes: Votes, groups: _Groups, b: int) -> None:
 
 @njit(cache=True)
 def _count_in(votes: Votes, b: int, held: Integers, total: Integers, sign: int) -> None:
-    """Add what a block weighs (times ``sign``) to the sums by grid and by network."""
+    """Add what a block weighs (times ``sign``) to the sums by grid and by network; the last of ``total`` is the sum of all."""
     for i in range(votes.start[b], votes.start[b + 1]):
+        total[-1] += sign * votes.weight[i]
         for n in range(len(votes.vote)):
             if votes.label[i, n] >= 0:
                 held[votes.label[i, n]] += sign * votes.weight[i]
@@ -221,8 +226,12 @@ def _gain_of_block(votes: Votes, b: int, held: Integers, total: Integers) -> int
     gain = 0
     for i in range(votes.start[b], votes.start[b + 1]):
         for n in range(len(votes.vote)):
+            half = votes.vote[n] // _HALF
             if votes.label[i, n] >= 0:
-                gain += votes.vote[n] * votes.weight[i] * (2 * held[votes.label[i, n]] - total[n])
+                together = 2 * held[votes.label[i, n]] - total[n]
+                gain += votes.weight[i] * (votes.vote[n] * together - half * (total[-1] - total[n]))
+            else:
+                gain -= votes.weight[i] * half * total[n]
     return gain
 
 
@@ -265,7 +274,7 @@ def _neighbours(votes: Votes, groups: _Groups, g: int, border: Floats) -> list:
 def _joined(votes: Votes, group: Integers, cap: float, below: float) -> Integers:
     count = len(group)
     groups = _linked(votes, group)
-    held, total = np.zeros(votes.labels, np.int64), np.zeros(len(votes.vote), np.int64)
+    held, total = np.zeros(votes.labels, np.int64), np.zeros(len(votes.vote) + 1, np.int64)
     border = np.zeros(count)
     stamp = np.zeros(count, np.int64)
     queue = [(0.0, 0.0, 0, 0, 0, 0)]
@@ -354,7 +363,7 @@ def _stays_whole(votes: Votes, groups: _Groups, b: int, mark: Integers) -> bool:
 def _moved(votes: Votes, group: Integers, low: float, high: float, rounds: int) -> Integers:
     count = len(group)
     groups = _linked(votes, group)
-    held, total = np.zeros(votes.labels, np.int64), np.zeros(len(votes.vote), np.int64)
+    held, total = np.zeros(votes.labels, np.int64), np.zeros(len(votes.vote) + 1, np.int64)
     mark = np.full(count, -1, np.int64)
     free = [-1]
     for g in range(count - 1, -1, -1):
@@ -430,7 +439,7 @@ def _better(
 @njit(cache=True)
 def _absorbed(votes: Votes, group: Integers, is_weak: NDArray[np.bool_]) -> Integers:
     groups = _linked(votes, group)
-    held, total = np.zeros(votes.labels, np.int64), np.zeros(len(votes.vote), np.int64)
+    held, total = np.zeros(votes.labels, np.int64), np.zeros(len(votes.vote) + 1, np.int64)
     border = np.zeros(len(group))
     weak = np.flatnonzero(is_weak)
     for g in weak[np.argsort(groups.weight[weak], kind="mergesort")]:

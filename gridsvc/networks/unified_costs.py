@@ -106,7 +106,8 @@ def cost_of(
     limits = bounds or HouseholdBounds()
     moved = people_moved(ground, proposal)
     networks = tuple(
-        _network_cost(ground, proposal, k, moved[:, k], (workers or {}).get(name)) for k, name in enumerate(ground.names)
+        _network_cost(ground, proposal, k, moved[:, k], (workers or {}).get(name))
+        for k, name in enumerate(ground.names)
     )
     borders = ground.borders
     apart = proposal.group[borders.first] != proposal.group[borders.second]
@@ -147,7 +148,9 @@ def people_moved(ground: UnifiedGround, proposal: Proposal) -> NDArray[np.bool_]
     return np.stack(columns, axis=1)
 
 
-def fates(ground: UnifiedGround, proposal: Proposal, voter: int) -> tuple[NDArray[np.object_], NDArray[np.bool_], NDArray[np.bool_]]:
+def fates(
+    ground: UnifiedGround, proposal: Proposal, voter: int
+) -> tuple[NDArray[np.object_], NDArray[np.bool_], NDArray[np.bool_]]:
     """Return what becomes of each grid of a voter (one of `FATES`, None without land), which are unchanged, which nested."""
     row = ground.owner[:, voter]
     size = ground.sizes()[voter]

@@ -136,9 +136,7 @@ def unified_ground(
         When there are no voters, the reference is none of them, or figures are of another number, below 0 or no numbers.
     """
     special = {each for each in (zone, dedicated, *whole) if each is not None}
-    chosen = (
-        tuple(voters) if voters is not None else tuple(n for n in range(len(atoms.nets)) if n not in special)
-    )
+    chosen = tuple(voters) if voters is not None else tuple(n for n in range(len(atoms.nets)) if n not in special)
     if reference not in chosen:
         raise GridsvcError("The reference is none of the networks to be made one.", hint="Name one of them.")
     count = len(atoms.area_m2)
@@ -205,7 +203,9 @@ def settled_owners(atoms: Overlay, edges: SharedEdges | None = None) -> Integers
         touching.setdefault(a, []).append((b, m))
         touching.setdefault(b, []).append((a, m))
     claims: dict[tuple[int, int], list[int]] = {}
-    for atom, net, row in zip(atoms.double.atom.tolist(), atoms.double.net.tolist(), atoms.double.row.tolist(), strict=True):
+    for atom, net, row in zip(
+        atoms.double.atom.tolist(), atoms.double.net.tolist(), atoms.double.row.tolist(), strict=True
+    ):
         claims.setdefault((atom, net), [int(atoms.owner[atom, net])]).append(row)
     alone = [np.zeros(len(net), dtype=bool) for net in atoms.nets]
     for n in range(len(atoms.nets)):
