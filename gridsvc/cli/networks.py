@@ -1,4 +1,4 @@
-"""``gridsvc networks``: networks compared, aligned, carried over to each other, and asked who answers."""
+"""``gridsvc networks``: networks compared, aligned, carried over to each other, made one, and asked who answers."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from gridsvc.cli.instants import Instant, at_option
 from gridsvc.cli.terminal import now, print_result, progress
 from gridsvc.formats.written_tables import write_table
 from gridsvc.networks.overlay import TOLERANCE_M
+from gridsvc.networks.unified import HouseholdBounds
 from gridsvc.services.answering import with_duties
 from gridsvc.services.comparing_networks import (
     NetworkReport,
@@ -36,9 +37,11 @@ from gridsvc.services.crosswalks import (
 )
 from gridsvc.services.network_conflicts import compare_stored
 from gridsvc.services.network_sources import FileSource, Source, SourceNets, StoredSource, read_networks
+from gridsvc.services.unifying_networks import PeopleFile, unify_networks
 
 _STORED = re.compile(r"(urban|social|security|unified):(\d{4,15})(?:@(.+))?")
 _SHOWN = 20
+_BOUNDS = HouseholdBounds()
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OUT = click.Path(dir_okay=False, path_type=Path)
@@ -341,6 +344,67 @@ class _Read:
         if len(stored) < len(self.sources):
             raise click.UsageError("--save is for stored networks only, such as social:420103@2025-01-01.")
         return stored
+
+
+@networks.command()
+@click.argument("sources", nargs=-1, required=True)
+@click.option("--reference", metavar="NAME", required=True, help="Network whose codes are kept where a grid survives.")
+@click.option(
+    "--people", type=_FILE, help="File of points (residences): who would change grid; default: only land counts."
+)
+@click.option("--people-datum", help="Datum of --people; default that of the files.")
+@click.option("--count", metavar="COLUMN", help="Column of --people: how many people each point is; default 1.")
+@click.option(
+    "--households", metavar="COLUMN", help="Column of --people that --bounds is about; default that of --count."
+)
+@click.option(
+    "--bounds",
+    type=(int, int),
+    metavar="LOW HIGH",
+    default=(_BOUNDS.low, _BOUNDS.high),
+    show_default=True,
+    help="Households that a grid should have.",
+)
+@click.option("--lines", type=_FILE, help="File of lines that borders should lie on: streets, walls, water.")
+@click.option("--lines-datum", help="Datum of --lines; default that of the files.")
+@click.option("--dedicated", type=_FILE, help="File of polygons that become grids as they are.")
+@click.option("--dedicated-datum", help="Datum of --dedicated; default that of the files.")
+@_shared
+@_tolerance(TOLERANCE_M)
+def unify(
+    sources: Sequence[str],
+    reference: str,
+    people: Path | None,
+    people_datum: str | None,
+    count: str | None,
+    households: str | None,
+    bounds: tuple[int, int],
+    lines: Path | None,
+    lines_datum: str | None,
+    dedicated: Path | None,
+    dedicated_datum: str | None,
+    tolerance: float,
+    as_json: bool,
+    out: Sequence[Path],
+    **options: Any,
+) -> None:
+    """Propose one net for several networks, in alternatives with what each would cost. Nothing is stored.
+
+    \b
+    Example:
+      gridsvc networks unify 城管.gpkg 社会.gpkg 公安.gpkg --datum cgcs2000 --reference 社会 --people homes.csv \\
+        --count population --households households --lines streets.gpkg --out unified.gpkg --out unified.xlsx
+    """
+    datum = options["datum"]
+    homes = None if people is None else PeopleFile(people, people_datum or datum, count, households)
+    if homes is None and (count or households):
+        raise click.UsageError("--count and --households are columns of --people.")
+    with _read(sources, **options) as given, progress(as_json) as shown:
+        found = unify_networks(
+            given, reference=reference, tolerance_m=tolerance, people=homes, lines=lines, lines_datum=lines_datum or datum,
+            dedicated=dedicated, dedicated_datum=dedicated_datum or datum, bounds=HouseholdBounds(*bounds), progress=shown,
+        )  # fmt: skip
+    _give(found, ("costs", "networks", "sums"), as_json, out)
 
 
 @contextmanager

@@ -134,7 +134,7 @@ def _connected(ground: UnifiedGround, label: Integers) -> Integers:
     return numbered_by_first(connected_components(graph, directed=False)[1].astype(np.int64))
 
 
-def _largest(group: Integers, value: Integers, weight: Integers) -> tuple[Integers, Integers]:
+def largest(group: Integers, value: Integers, weight: Integers) -> tuple[Integers, Integers]:
     """Return each group that has a value, and of its values the one that weighs most (of equal ones the lowest)."""
     pairs, which = np.unique(np.column_stack([group, value]), axis=0, return_inverse=True)
     total = np.bincount(which.ravel(), weight, len(pairs))
@@ -144,12 +144,12 @@ def _largest(group: Integers, value: Integers, weight: Integers) -> tuple[Intege
 
 
 def _of_reference(ground: UnifiedGround, votes: Votes, agreed: Integers) -> Integers:
-    _, label = _largest(ground.block, ground.owner[:, ground.reference], ground.weight)
+    _, label = largest(ground.block, ground.owner[:, ground.reference], ground.weight)
     gaps = label == NOBODY
     part = _connected(ground, np.where(gaps, int(label.max()) + 1 + agreed, label))
     block_weight = np.bincount(ground.block, ground.weight, ground.blocks).astype(np.int64)
     held = np.flatnonzero(~gaps)
-    _, main = _largest(label[held], part[held], block_weight[held])
+    _, main = largest(label[held], part[held], block_weight[held])
     _, first = np.unique(part, return_index=True)
     return _without_crumbs(ground, votes, part, first[main])
 

@@ -103,9 +103,9 @@ def unified_ground(
     voters: Sequence[int] | None = None,
     people: ArrayLike | None = None,
     households: ArrayLike | None = None,
-    zone: int | None = None,
-    whole: Sequence[int] = (),
-    dedicated: int | None = None,
+    zone: ArrayLike | None = None,
+    whole: Sequence[ArrayLike] = (),
+    dedicated: ArrayLike | None = None,
     lines: Geometries | None = None,
     line_tolerance_m: float = LINE_TOLERANCE_M,
 ) -> UnifiedGround:
@@ -118,15 +118,15 @@ def unified_ground(
     reference
         Position of the network whose codes are kept.
     voters
-        Positions of the networks to be made one; default all that are not named below.
+        Positions of the networks to be made one; default all.
     people, households
         Of each atom, 0 or more; default nobody, and nothing known. Shape: (atoms,).
     zone
-        Position of a net whose borders no unified grid crosses: communities.
+        Number of the community of each atom: no unified grid crosses from one to another.
     whole
-        Positions of nets whose grids are never cut: unit grids. They do not vote.
+        Numbers of things never cut, by atom, -1 for none: unit grids. Several are several arrays.
     dedicated
-        Position of a net whose grids are unified grids as they are: dedicated grids.
+        Number of the dedicated grid of each atom, -1 for none: each becomes a unified grid as it is.
     lines
         Streets, walls and water that borders should lie on. Unit of ``line_tolerance_m``, how near is on them: m.
 
@@ -135,8 +135,7 @@ def unified_ground(
     GridsvcError
         When there are no voters, the reference is none of them, or figures are of another number, below 0 or no numbers.
     """
-    special = {each for each in (zone, dedicated, *whole) if each is not None}
-    chosen = tuple(voters) if voters is not None else tuple(n for n in range(len(atoms.nets)) if n not in special)
+    chosen = tuple(range(len(atoms.nets)) if voters is None else voters)
     if reference not in chosen:
         raise GridsvcError("The reference is none of the networks to be made one.", hint="Name one of them.")
     count = len(atoms.area_m2)
@@ -144,11 +143,10 @@ def unified_ground(
     homes = None if households is None else _figures(households, count, "households")
     edges = shared_edges(atoms.geometry)
     owner = settled_owners(atoms, edges)
-    block = _blocks(owner, [n for n in (*whole, dedicated) if n is not None])
-    size = int(block.max()) + 1 if count else 0
+    reserved = _numbers(dedicated, count, -1)
+    block = _blocks(count, [*(_numbers(each, count, -1) for each in whole), reserved])
     of_block = np.unique(block, return_index=True)[1]
-    reserved = np.full(size, -1, dtype=np.int64) if dedicated is None else owner[of_block, dedicated]
-    area = np.full(size, -1, dtype=np.int64) if zone is None else owner[of_block, zone]
+    reserved, area = reserved[of_block], _numbers(zone, count, 0)[of_block]
     own = owner[:, chosen]
     borders = _borders(edges, own, lines, line_tolerance_m)
     first, second, border_m = _joinable(borders, block, reserved, area)
@@ -235,13 +233,16 @@ def _claim_rank(
     return has_land, size_m2, -border_m, str(atoms.nets[net].code[row])
 
 
-def _blocks(owner: Integers, whole: Sequence[int]) -> Integers:
-    """Return the block of each atom: atoms of one grid that is never cut are one."""
-    count = len(owner)
+def _numbers(values: ArrayLike | None, count: int, default: int) -> Integers:
+    return np.full(count, default, dtype=np.int64) if values is None else np.asarray(values, dtype=np.int64)
+
+
+def _blocks(count: int, whole: Sequence[Integers]) -> Integers:
+    """Return the block of each atom: atoms of one thing that is never cut are one."""
     one, other = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
-    for n in whole:
-        held = np.flatnonzero(owner[:, n] != NOBODY)
-        _, start, which = np.unique(owner[held, n], return_index=True, return_inverse=True)
+    for number in whole:
+        held = np.flatnonzero(number >= 0)
+        _, start, which = np.unique(number[held], return_index=True, return_inverse=True)
         one.append(held)
         other.append(held[start][which.ravel()])
     a, b = np.concatenate(one), np.concatenate(other)

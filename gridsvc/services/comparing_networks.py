@@ -236,7 +236,7 @@ def align_networks(
         File of lines (streets, walls, water) that borders are to stay on, and its datum.
     """
     progress.start("align networks", 2)
-    drawn = None if lines is None else _metric_shapes(lines, lines_datum, given.epsg)
+    drawn = None if lines is None else metric_shapes(lines, lines_datum, given.epsg)
     progress.advance()
     found = align(given.nets, tolerance_m=tolerance_m, reference=reference, lines=drawn)
     moved, layers = [], {}
@@ -312,7 +312,7 @@ def crosswalk_networks(
     progress.advance()
     weight, sums = None, []
     if points is not None:
-        places, counted, _ = _points(points, points_datum, count, given.epsg)
+        places, counted, _ = counted_points(points, points_datum, count, given.epsg)
         weight, outside = counts_by_atom(atoms, shapely.get_x(places), shapely.get_y(places), counted)
         sums.append(
             {"what": "weight", "given": float(counted.sum()), "placed": float(weight.sum()), "unplaced": outside}
@@ -333,7 +333,7 @@ def crosswalk_networks(
     )
     tables = {"crosswalk": table}
     if value is not None:
-        figures = _numbers(given.columns[one.name], value, one.name)
+        figures = numbers_of(given.columns[one.name], value, one.name)
         carried = rebased(walk, figures, whole=whole)
         tables["values"] = pd.DataFrame(
             {
@@ -364,7 +364,7 @@ def answers_for_points(
     progress.start("who answers", 2)
     atoms = overlay(given.nets, tolerance_m=tolerance_m)
     progress.advance()
-    places, _, frame = _points(points, datum, None, given.epsg)
+    places, _, frame = counted_points(points, datum, None, given.epsg)
     found = AtomIndex(atoms).answers(shapely.get_x(places), shapely.get_y(places))
     for n, net in enumerate(given.nets):
         frame[f"grid_{net.name}"] = np.append(net.code, [None])[found.row[:, n]]
@@ -387,7 +387,8 @@ def answers_for_points(
     return NetworkReport({"answers": frame, "sums": sums}, {"answers": layer})
 
 
-def _metric_shapes(path: Path, datum: str | None, epsg: int) -> NDArray[np.object_]:
+def metric_shapes(path: Path, datum: str | None, epsg: int) -> NDArray[np.object_]:
+    """Return the shapes of a file in metres, empty ones left out."""
     table = read_table(path)
     if table.geometry is None:
         raise FileUnreadableError(f"{table.name} has no shapes.", path=str(path))
@@ -395,20 +396,20 @@ def _metric_shapes(path: Path, datum: str | None, epsg: int) -> NDArray[np.objec
     return to_metric(declare_datum(datum, table.crs, table.name).to_storage(shapes), epsg)
 
 
-def _points(
+def counted_points(
     path: Path, datum: str | None, count: str | None, epsg: int
 ) -> tuple[NDArray[np.object_], NDArray[np.float64], pd.DataFrame]:
     """Return the points of a file (or of its columns lon and lat) in metres, what each counts, and the other columns."""
     table = read_table(path)
     shapes = table.geometry
     if shapes is None:
-        lon, lat = (_numbers(table.frame, _header(table.frame, each), table.name) for each in POSITION[:2])
+        lon, lat = (numbers_of(table.frame, _header(table.frame, each), table.name) for each in POSITION[:2])
         shapes = shapely.points(lon, lat)
     missing = np.flatnonzero([shape is None or shape.is_empty for shape in shapes])
     if len(missing):
         raise RequestInvalidError(f"Row {missing[0] + 1} of {table.name} has no position.", field="points")
     metric = to_metric(declare_datum(datum, table.crs, table.name).to_storage(shapes), epsg)
-    counted = np.ones(len(shapes)) if count is None else _numbers(table.frame, count, table.name)
+    counted = np.ones(len(shapes)) if count is None else numbers_of(table.frame, count, table.name)
     return shapely.point_on_surface(metric), counted, table.frame
 
 
@@ -419,7 +420,8 @@ def _header(frame: pd.DataFrame, wanted: Field) -> str:
     return found[0] if found else wanted.name
 
 
-def _numbers(frame: pd.DataFrame, column: str, file: str) -> NDArray[np.float64]:
+def numbers_of(frame: pd.DataFrame, column: str, file: str) -> NDArray[np.float64]:
+    """Return the numbers in a column of a file, or refuse the first that is none."""
     if column not in frame:
         raise NotFoundError(f"{file} has no column {column}.", hint=f"It has: {', '.join(map(str, frame.columns))}.")
     numbers = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=float)

@@ -191,28 +191,26 @@ class TestDoubleClaims:
 class TestWholeLand:
     def test_dedicated_grids_stay_as_they_are(self):
         nets = [squares("one", "AAAA"), squares("two", "BBBB"), squares("special", ".X..")]
-        ground = unified_ground(overlay(nets), reference=0, dedicated=2, households=[0.0] * 3)
+        atoms = overlay(nets)
+        ground = unified_ground(atoms, reference=0, voters=(0, 1), dedicated=atoms.owner[:, 2], households=[0.0] * 3)
 
         for found in proposals(ground):
             assert drawing(ground, found, 4) == ["abcc"]
 
     def test_no_grid_crosses_a_community_and_no_unit_grid_is_cut(self):
-        nets = [
-            squares("one", "AAABBB"),
-            squares("two", "PPPQQQ"),
-            squares("community", "XXXXYY"),
-            squares("unit", "STTUUV"),
-        ]
-        ground = unified_ground(overlay(nets), reference=0, zone=2, whole=[3])
+        nets = [squares("one", "AAABBB"), squares("two", "PPPQQQ"), squares("community", "XXXXYY")]
 
-        found = by_name(ground)["agreed"]
+        def agreed(units: str) -> tuple[int, list[str]]:
+            atoms = overlay([*nets, squares("unit", units)])
+            ground = unified_ground(
+                atoms, reference=0, voters=(0, 1), zone=atoms.owner[:, 2], whole=[atoms.owner[:, 3]]
+            )
+            return ground.blocks, drawing(ground, by_name(ground)["agreed"], 6)
 
         # the fourth square is one unit grid with the fifth, beyond the community: whole comes first
-        assert ground.blocks == 4
-        assert drawing(ground, found, 6) == ["aaabbc"]
+        assert agreed("STTUUV") == (4, ["aaabbc"])
         # the part of B this side of the community border is a crumb of it
-        nested = unified_ground(overlay([*nets[:3], squares("unit", "STTUVW")]), reference=0, zone=2, whole=[3])
-        assert drawing(nested, by_name(nested)["agreed"], 6) == ["aaaabb"]
+        assert agreed("STTUVW") == (5, ["aaaabb"])
 
     def test_the_coverage_is_exact_in_metres_and_in_degrees(self):
         nets = [each.net for each in copies(CITY, GROUPS, [Distortion(jitter_m=2.0, **WRONG)] * 3, seed=7)]
@@ -307,7 +305,9 @@ class TestCosts:
         street = np.array([shapely.LineString([(203, 0), (203, 60)])], dtype=object)
         atoms = overlay([one, other, units])
         homes = [300.0, 300.0, 0.0, 300.0]
-        ground = unified_ground(atoms, reference=0, whole=[2], households=homes, lines=street)
+        ground = unified_ground(
+            atoms, reference=0, voters=(0, 1), whole=[atoms.owner[:, 2]], households=homes, lines=street
+        )
 
         cut = cost_of(ground, by_name(ground)["balanced"])
         kept = cost_of(ground, by_name(ground)["agreed"])
