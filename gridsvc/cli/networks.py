@@ -48,11 +48,16 @@ _OUT = click.Path(dir_okay=False, path_type=Path)
 _DATUM_HELP = "Datum of the files: wgs84, cgcs2000, gcj02, bd09, EPSG:n, or file for what the file says."
 
 
+out_option = click.option(
+    "--out", type=_OUT, help="Write the tables (.xlsx) or the layers (.gpkg). May come twice.", multiple=True
+)
+
+
 def _shared(command: Callable) -> Callable:
     """Add the options by which networks are read."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print every table as JSON."),
-        click.option("--out", type=_OUT, help="Write the tables (.xlsx) or the layers (.gpkg). May come twice.", multiple=True),
+        out_option,
         at_option,
         click.option(
             "--name", "titles", multiple=True, metavar="[FILE=]COLUMN", help="Column of grid names; default name, if there is one."
@@ -67,7 +72,8 @@ def _shared(command: Callable) -> Callable:
     return command
 
 
-def _tolerance(default: float) -> Callable:
+def tolerance_option(default: float) -> Callable:
+    """Return the option of how near borders are one."""
     return click.option(
         "--tolerance", type=click.FloatRange(min=0.0, max=100.0), default=default, show_default=True,
         help="Borders this near are one. Unit: m.",
@@ -90,7 +96,7 @@ def networks() -> None:
     "--save", is_flag=True, help="Keep the grids that cross, for /api/v1/networks/conflicts; of stored networks."
 )
 @_shared
-@_tolerance(TOLERANCE_M)
+@tolerance_option(TOLERANCE_M)
 def compare(
     sources: Sequence[str], save: bool, tolerance: float, as_json: bool, out: Sequence[Path], **options: Any
 ) -> None:
@@ -110,7 +116,7 @@ def compare(
             read.uow.commit()
         else:
             found = compare_networks(read.nets, tolerance_m=tolerance, progress=shown)
-    _give(found, ("networks", "pairs", "conflicts"), as_json, out)
+    give_report(found, ("networks", "pairs", "conflicts"), as_json, out)
 
 
 @networks.command()
@@ -121,7 +127,7 @@ def compare(
 @click.option("--lines", type=_FILE, help="File of lines that borders are to stay on: streets, walls, water.")
 @click.option("--lines-datum", help="Datum of --lines; default that of the files.")
 @_shared
-@_tolerance(TOLERANCE_M)
+@tolerance_option(TOLERANCE_M)
 def align(
     sources: Sequence[str],
     tolerance: float,
@@ -141,7 +147,7 @@ def align(
             read.nets, tolerance_m=tolerance, reference=reference, lines=lines, lines_datum=lines_datum or options["datum"],
             progress=shown,
         )  # fmt: skip
-    _give(found, ("networks", "moved", "disagreements"), as_json, out)
+    give_report(found, ("networks", "moved", "disagreements"), as_json, out)
 
 
 @networks.command()
@@ -160,7 +166,7 @@ def align(
     "--events-to", type=Instant(), help="With --save: reports before then; default the later of the two networks."
 )
 @_shared
-@_tolerance(0.0)
+@tolerance_option(0.0)
 def crosswalk(
     first: str,
     second: str,
@@ -197,7 +203,7 @@ def crosswalk(
             read.nets, tolerance_m=tolerance, value=value, whole=whole, points=weights,
             points_datum=weights_datum or options["datum"], count=count, progress=shown,
         )  # fmt: skip
-    _give(found, ("crosswalk", "values", "sums"), as_json, out)
+    give_report(found, ("crosswalk", "values", "sums"), as_json, out)
 
 
 @networks.command()
@@ -207,7 +213,7 @@ def crosswalk(
 @click.option("--category", metavar="CODE", help="Of stored networks: the department that answers for this class.")
 @click.option("--category-column", metavar="COLUMN", help="The same for the class that a column of --points names.")
 @_shared
-@_tolerance(0.0)
+@tolerance_option(0.0)
 def answers(
     sources: Sequence[str],
     points: Path,
@@ -237,7 +243,7 @@ def answers(
             found = with_duties(read.uow, found, stored, category=category, column=category_column)
         elif category or category_column:
             raise click.UsageError("Departments are known of stored networks only, such as urban:420103.")
-    _give(found, ("sums",), as_json, out)
+    give_report(found, ("sums",), as_json, out)
 
 
 @networks.command()
@@ -370,7 +376,7 @@ class _Read:
 @click.option("--dedicated", type=_FILE, help="File of polygons that become grids as they are.")
 @click.option("--dedicated-datum", help="Datum of --dedicated; default that of the files.")
 @_shared
-@_tolerance(TOLERANCE_M)
+@tolerance_option(TOLERANCE_M)
 def unify(
     sources: Sequence[str],
     reference: str,
@@ -399,12 +405,12 @@ def unify(
     homes = None if people is None else PeopleFile(people, people_datum or datum, count, households)
     if homes is None and (count or households):
         raise click.UsageError("--count and --households are columns of --people.")
-    with _read(sources, **options) as given, progress(as_json) as shown:
+    with _read(sources, **options) as read, progress(as_json) as shown:
         found = unify_networks(
-            given, reference=reference, tolerance_m=tolerance, people=homes, lines=lines, lines_datum=lines_datum or datum,
+            read.nets, reference=reference, tolerance_m=tolerance, people=homes, lines=lines, lines_datum=lines_datum or datum,
             dedicated=dedicated, dedicated_datum=dedicated_datum or datum, bounds=HouseholdBounds(*bounds), progress=shown,
         )  # fmt: skip
-    _give(found, ("costs", "networks", "sums"), as_json, out)
+    give_report(found, ("costs", "networks", "sums"), as_json, out)
 
 
 @contextmanager
@@ -442,7 +448,8 @@ def _source(text: str, datum: str | None, codes: dict[str, str], titles: dict[st
     return StoredSource(network, division, at if instant is None else Instant().convert(instant, None, None), text)
 
 
-def _give(found: NetworkReport, shown: Sequence[str], as_json: bool, out: Sequence[Path]) -> None:
+def give_report(found: NetworkReport, shown: Sequence[str], as_json: bool, out: Sequence[Path]) -> None:
+    """Write a report to files and print some of its tables, or all of them as JSON."""
     for path in out:
         found.write(path)
     if as_json:
