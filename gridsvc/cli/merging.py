@@ -78,10 +78,9 @@ def merge(
     Without --alternatives or --draft the net that continues the governance grids is in force at once.
 
     \b
-    Example:
-      gridsvc merge 420103
-      gridsvc merge 420103 --alternatives --out alternatives.gpkg --out alternatives.xlsx
-      gridsvc merge 420103 --draft --choose balanced --actor zhang
+    Example: gridsvc merge 420103
+             gridsvc merge 420103 --alternatives --out alternatives.gpkg --out alternatives.xlsx
+             gridsvc merge 420103 --draft --choose balanced --actor zhang
     """
     if out and not (alternatives or draft):
         raise click.UsageError("--out writes alternatives: give --alternatives or --draft.")

@@ -19,6 +19,7 @@ from gridsvc.formats.layered_files import write_layers
 from gridsvc.formats.vector_files import read_table
 from gridsvc.formats.written_tables import write_sheets
 from gridsvc.geo.projections import STORAGE_EPSG, to_metric, to_storage
+from gridsvc.geo.stored_coverages import coverage_to_storage
 from gridsvc.networks.alignment import align
 from gridsvc.networks.comparison import RELATIONS, Comparison, PairComparison, compare
 from gridsvc.networks.crosswalk import counts_by_atom, crosswalk, rebased
@@ -196,7 +197,7 @@ def _atoms_layer(atoms: Overlay, epsg: int) -> gpd.GeoDataFrame:
     twice = np.zeros(len(atoms.area_m2), dtype=bool)
     twice[atoms.double.atom] = True
     columns |= {"is_orphan": atoms.is_orphan, "is_claimed_twice": twice}
-    return gpd.GeoDataFrame(columns, geometry=to_storage(atoms.geometry, epsg), crs=STORAGE_EPSG)
+    return gpd.GeoDataFrame(columns, geometry=coverage_to_storage(atoms.geometry, epsg), crs=STORAGE_EPSG)
 
 
 def _faults_layer(found: Comparison, epsg: int) -> gpd.GeoDataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -73,7 +74,7 @@ def chosen(found: Sequence[PricedProposal], name: str) -> PricedProposal:
 def codes_of(ground: UnifiedGround, proposal: Proposal) -> Codes:
     """Return the code of each unified grid: the reference's where it continues one, else a new one.
 
-    Where all codes of the reference are grid codes (15 digits), a new one is the next serial of the community most of whose land it has;
+    Where all codes of the reference are grid codes (15 digits), a new one goes on with the serials of the community it has most land of;
     else N and a number. New codes are given from west to east.
     """
     net = ground.atoms.nets[ground.voters[ground.reference]]
@@ -85,20 +86,17 @@ def codes_of(ground: UnifiedGround, proposal: Proposal) -> Codes:
     at /= proposal.sums(ground.atoms.area_m2)[new][:, None]
     width = DEFAULT_SCHEME.length
     if not all(len(code) == width and code.isascii() and code.isdigit() for code in net.code):
-        taken, serial, given = set(net.code), 0, {}
-        for k in np.lexsort((-at[:, 1], at[:, 0])):
-            serial += 1
-            while f"N{serial:05d}" in taken:
-                serial += 1
-            given[int(new[k])] = f"N{serial:05d}"
-        for k, code in given.items():
-            codes[k] = code
+        taken = set(net.code)
+        free = (code for k in itertools.count(1) if (code := f"N{k:05d}") not in taken)
+        codes[new[np.lexsort((-at[:, 1], at[:, 0]))]] = list(itertools.islice(free, len(new)))
         return codes
     community = _communities(ground, proposal, net)
     for name in sorted(set(community[new])):
         here = np.flatnonzero(community[new] == name)
+        # a file does not say which codes were given before: none below the highest is taken to be free
         used = [int(code[DEFAULT_SCHEME.community_length :]) for code in net.code if code.startswith(name)]
-        serials = number_west_to_east(at[here, 0], at[here, 1], used, scheme=DEFAULT_SCHEME)
+        below = range(DEFAULT_SCHEME.first_serial, max(used, default=0) + 1)
+        serials = number_west_to_east(at[here, 0], at[here, 1], below, scheme=DEFAULT_SCHEME)
         codes[new[here]] = [format(name, int(serial)) for serial in serials]
     return codes
 

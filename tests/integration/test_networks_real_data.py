@@ -32,6 +32,9 @@ def test_three_networks_have_conflicts_and_exact_atoms(real_data_dir):
     atoms = overlay(given.nets, tolerance_m=20.0)
     assert shapely.is_valid(atoms.geometry).all()
     assert shapely.coverage_is_valid(atoms.geometry)
+    stored = found.layers["atoms"].geometry.to_numpy()
+    assert shapely.is_valid(stored).all()
+    assert shapely.coverage_is_valid(stored)
     assert len(found.tables["conflicts"]) > 500
     by_name = found.tables["networks"].set_index("network")
     assert by_name.loc["trash_pickup_days_for_2015", "mended"] == 2
