@@ -22,6 +22,8 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 _ROUNDS = 12
+# pools of more blocks than this are not cut anew; a pool is grown from about so many of its blocks
+_MOST_POOLED, _SEEDS = 400, 16
 # a network has four votes; two more for the reference break ties and outvote no two others. Land it leaves out is half a vote.
 _VOTE, _REFERENCE_VOTE, _HALF = 4, 6, 2
 
@@ -120,6 +122,15 @@ def moved(votes: Votes, group: Integers, *, low: float = 0.0, high: float = np.i
     What helps is fewer households outside of ``low`` to ``high``, then more agreement.
     """
     return _moved(votes, numbered_by_first(group), low, high, _ROUNDS)
+
+
+def recut(votes: Votes, group: Integers, *, low: float, high: float) -> Integers:
+    """Return groups with those of too few or too many households pooled with a neighbour and cut anew, where that helps.
+
+    Both parts hang together. Of the cuts that leave fewest households outside of ``low`` to ``high`` the one that parts least of what networks
+    hold together is taken.
+    """
+    return _recut(votes, numbered_by_first(group), low, high)
 
 
 def absorbed(votes: Votes, group: Integers, is_weak: NDArray[np.bool_]) -> Integers:
@@ -462,3 +473,126 @@ def _absorbed(votes: Votes, group: Integers, is_weak: NDArray[np.bool_]) -> Inte
             _put(votes, groups, b, best)
             b = after
     return groups.group
+
+
+@njit(cache=True)
+def _recut(votes: Votes, group: Integers, low: float, high: float) -> Integers:
+    count = len(group)
+    groups = _linked(votes, group)
+    border = np.zeros(count)
+    held, total = np.zeros(votes.labels, np.int64), np.zeros(len(votes.vote) + 1, np.int64)
+    side = np.zeros(count, np.int64)
+    for g in range(count):
+        if groups.size[g] == 0 or _outside(groups.homes[g], low, high) == 0.0:
+            continue
+        best_h = -1
+        best_change, best_gain = -1e-9, 0
+        best_part = np.empty(0, np.int64)
+        neighbours = _neighbours(votes, groups, g, border)
+        for h in neighbours:
+            border[h] = 0.0
+        for h in neighbours:
+            before = _outside(groups.homes[g], low, high) + _outside(groups.homes[h], low, high)
+            if groups.size[g] + groups.size[h] > _MOST_POOLED:
+                continue
+            pool = np.empty(groups.size[g] + groups.size[h], np.int64)
+            filled = 0
+            for one in (g, h):
+                b = groups.head[one]
+                while b >= 0:
+                    pool[filled] = b
+                    filled += 1
+                    b = groups.following[b]
+            pool = np.sort(pool)
+            for k in range(0, len(pool), max(1, len(pool) // _SEEDS)):
+                outside, gain, part = _grown_part(votes, pool, pool[k], low, high, side, held, total)
+                change = outside - before
+                if change < best_change - 1e-9 or (best_h >= 0 and change < best_change + 1e-9 and gain < best_gain):
+                    best_h, best_change, best_gain, best_part = h, change, gain, part
+        if best_h < 0:
+            continue
+        b = groups.head[g]
+        while b >= 0:
+            after = groups.following[b]
+            _take(votes, groups, b)
+            _put(votes, groups, b, best_h)
+            b = after
+        for b in best_part:
+            _take(votes, groups, b)
+            _put(votes, groups, b, g)
+    return groups.group
+
+
+@njit(cache=True)
+def _grown_part(
+    votes: Votes,
+    pool: Integers,
+    seed: int,
+    low: float,
+    high: float,
+    side: Integers,
+    held: Integers,
+    total: Integers,
+) -> tuple[float, int, Integers]:
+    """Return the best first part of a pool of blocks, grown from a seed: households outside the bounds in both, votes parted, its blocks.
+
+    ``side`` is 0 everywhere, and again afterwards: 1 for the rest, 2 for the part.
+    """
+    all_homes = 0.0
+    for b in pool:
+        side[b] = 1
+        all_homes += votes.homes[b]
+    part = np.empty(len(pool), np.int64)
+    best, best_outside, best_gain = 0, np.inf, 0
+    homes, size, c = 0.0, 0, seed
+    while c >= 0 and size < len(pool) - 1:
+        side[c] = 2
+        part[size] = c
+        size += 1
+        homes += votes.homes[c]
+        _count_in(votes, c, held, total, 1)
+        parted, c, best_share = 0, -1, 0.0
+        for b in pool:
+            if side[b] != 1:
+                continue
+            gain = _gain_of_block(votes, b, held, total)
+            parted += gain
+            share = float(gain) / float(_weight(votes, b))
+            is_beside = False
+            for k in range(votes.near_start[b], votes.near_start[b + 1]):
+                is_beside = is_beside or side[votes.near[k]] == 2
+            if is_beside and (c < 0 or share > best_share):
+                c, best_share = b, share
+        outside = _outside(homes, low, high) + _outside(all_homes - homes, low, high)
+        is_better = outside < best_outside - 1e-9 or (outside < best_outside + 1e-9 and parted < best_gain)
+        if is_better and _rest_is_whole(votes, pool, side, len(pool) - size):
+            best, best_outside, best_gain = size, outside, parted
+    for k in range(size):
+        _count_in(votes, part[k], held, total, -1)
+    for b in pool:
+        side[b] = 0
+    return best_outside, best_gain, part[:best].copy()
+
+
+@njit(cache=True)
+def _rest_is_whole(votes: Votes, pool: Integers, side: Integers, size: int) -> bool:
+    """Answer whether the blocks of side 1 hang together; there are ``size`` of them."""
+    stack = [-1]
+    stack.pop()
+    for b in pool:
+        if side[b] == 1:
+            stack.append(b)
+            break
+    reached = [stack[0]]
+    side[stack[0]] = 3
+    while len(stack) > 0:
+        b = stack.pop()
+        for k in range(votes.near_start[b], votes.near_start[b + 1]):
+            c = votes.near[k]
+            if side[c] == 1:
+                side[c] = 3
+                stack.append(c)
+                reached.append(c)
+    for b in reached:
+        side[b] = 1
+    return len(reached) == size

@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from gridsvc.division.communities import DivisionRules
 from gridsvc.errors import GridsvcError
 from gridsvc.geo.planar_map import numbered_by_first
-from gridsvc.networks.agreement import Votes, absorbed, agreed_groups, joined, moved, standing, votes_of
+from gridsvc.networks.agreement import Votes, absorbed, agreed_groups, joined, moved, recut, standing, votes_of
 from gridsvc.networks.overlay import NOBODY
 from gridsvc.networks.unified_ground import UnifiedGround
 
@@ -160,7 +160,8 @@ def _balanced(ground: UnifiedGround, votes: Votes, agreed: Integers, bounds: Hou
         before = group
         group = _cut(ground, votes, group, bounds)
         group = joined(votes, group, cap=bounds.high, below=bounds.low)
-        group = numbered_by_first(moved(votes, group, low=bounds.low, high=bounds.high))
+        group = moved(votes, group, low=bounds.low, high=bounds.high)
+        group = numbered_by_first(recut(votes, group, low=bounds.low, high=bounds.high))
         if (group == before).all():
             break
     return group
