@@ -119,7 +119,7 @@ def joined(votes: Votes, group: Integers, *, cap: float = np.inf, below: float =
 def moved(votes: Votes, group: Integers, *, low: float = 0.0, high: float = np.inf) -> Integers:
     """Return groups after single blocks changed sides, or left for themselves, as long as that helps; groups stay in one piece.
 
-    What helps is fewer households outside of ``low`` to ``high``, then more agreement.
+    What helps is fewer groups, and households, outside of ``low`` to ``high``, then more agreement.
     """
     return _moved(votes, numbered_by_first(group), low, high, _ROUNDS)
 
@@ -342,7 +342,10 @@ def _offer(
 
 @njit(cache=True)
 def _outside(homes: float, low: float, high: float) -> float:
-    return max(0.0, low - homes) + max(0.0, homes - high)
+    """Return how far outside of the bounds a group is, in households; half the width of the bounds more, for being outside at all."""
+    if low <= homes <= high:
+        return 0.0
+    return max(low - homes, homes - high) + 0.5 * (high - low)
 
 
 @njit(cache=True)

@@ -93,7 +93,7 @@ def proposals(ground: UnifiedGround, *, bounds: HouseholdBounds | None = None) -
       equal ones to that with the longest border; so does land nobody holds.
     * ``reference``: the reference network's grids, its gaps filled as ``agreed`` has them: by a grid that another network has there, or by the neighbours.
     * ``balanced``: ``agreed``, with grids of too many households cut along blocks, those of too few joined, and blocks moved across
-      borders, as long as fewer households lie outside the bounds.
+      borders, as long as fewer grids and households lie outside the bounds.
 
     Notes
     -----
