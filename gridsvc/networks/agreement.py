@@ -508,7 +508,7 @@ def _recut(votes: Votes, group: Integers, low: float, high: float) -> Integers:
                     b = groups.following[b]
             pool = np.sort(pool)
             for k in range(0, len(pool), max(1, len(pool) // _SEEDS)):
-                outside, gain, part = _grown_part(votes, pool, pool[k], low, high, side, held, total)
+                outside, gain, part = _grown_part(votes, pool, int(pool[k]), low, high, side, held, total)
                 change = outside - before
                 if change < best_change - 1e-9 or (best_h >= 0 and change < best_change + 1e-9 and gain < best_gain):
                     best_h, best_change, best_gain, best_part = h, change, gain, part
@@ -520,9 +520,9 @@ def _recut(votes: Votes, group: Integers, low: float, high: float) -> Integers:
             _take(votes, groups, b)
             _put(votes, groups, b, best_h)
             b = after
-        for b in best_part:
-            _take(votes, groups, b)
-            _put(votes, groups, b, g)
+        for c in best_part:
+            _take(votes, groups, int(c))
+            _put(votes, groups, int(c), g)
     return groups.group
 
 

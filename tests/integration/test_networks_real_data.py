@@ -61,6 +61,7 @@ def test_population_and_requests_keep_their_sums_from_block_groups_to_the_three(
         assert int(back.value.sum()) + int(back.unplaced) == int(carried.value.sum())
 
 
+@pytest.mark.slow
 def test_three_networks_become_one_exact_net_that_keeps_everybody_and_every_request(real_data_dir, tmp_path):
     folder = real_data_dir / "washington_dc"
     given = read_networks(None, sources(folder / "networks", THREE))
