@@ -119,7 +119,7 @@ def test_larger_cases_are_near_what_no_grouping_can_pass(kind):
         assert found <= bound
         # the bound is rounded up by one or two
         gaps.append(0.0 if bound - found <= 2 else (bound - found) / (bound - apart))
-    assert np.median(gaps) == 0.0
+    assert np.count_nonzero(gaps) <= 2 and max(gaps) <= 0.05
     assert np.mean(gaps) <= 0.02
 
 
