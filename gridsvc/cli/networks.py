@@ -1,4 +1,4 @@
-"""``gridsvc networks``: networks compared, aligned, carried over to each other, and asked who answers."""
+"""``gridsvc networks``: networks compared, aligned, carried over to each other, made one, and asked who answers."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from gridsvc.cli.network_tables import narrow, text_of
 from gridsvc.cli.terminal import now, print_result, progress
 from gridsvc.formats.written_tables import write_table
 from gridsvc.networks.overlay import TOLERANCE_M
+from gridsvc.networks.unified import HouseholdBounds
 from gridsvc.services.answering import with_duties
 from gridsvc.services.comparing_networks import (
     NetworkReport,
@@ -37,13 +38,20 @@ from gridsvc.services.crosswalks import (
 )
 from gridsvc.services.network_conflicts import compare_stored
 from gridsvc.services.network_sources import FileSource, Source, SourceNets, StoredSource, read_networks
+from gridsvc.services.unifying_networks import PeopleFile, unify_networks
 
 _STORED = re.compile(r"(urban|social|security|unified):(\d{4,15})(?:@(.+))?")
 _SHOWN = 20
+_BOUNDS = HouseholdBounds()
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OUT = click.Path(dir_okay=False, path_type=Path)
 _DATUM_HELP = "Datum of the files: wgs84, cgcs2000, gcj02, bd09, EPSG:n, or file for what the file says."
+
+
+out_option = click.option(
+    "--out", type=_OUT, help="Write the tables (.xlsx) or the layers (.gpkg). May come twice.", multiple=True
+)
 
 
 def columns_options(command: Callable) -> Callable:
@@ -66,10 +74,10 @@ def _shared(command: Callable) -> Callable:
     """Add the options of every command about networks."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print every table as JSON."),
-        click.option("--out", type=_OUT, help="Write the tables (.xlsx) or the layers (.gpkg). May come twice.", multiple=True),
+        out_option,
         at_option,
         columns_options,
-    ):  # fmt: skip
+    ):
         command = option(command)
     return command
 
@@ -118,7 +126,7 @@ def compare(
             read.uow.commit()
         else:
             found = compare_networks(read.nets, tolerance_m=tolerance, progress=shown)
-    _give(found, ("networks", "pairs", "conflicts"), as_json, out)
+    give_report(found, ("networks", "pairs", "conflicts"), as_json, out)
 
 
 @networks.command()
@@ -149,7 +157,7 @@ def align(
             read.nets, tolerance_m=tolerance, reference=reference, lines=lines, lines_datum=lines_datum or options["datum"],
             progress=shown,
         )  # fmt: skip
-    _give(found, ("networks", "moved", "disagreements"), as_json, out)
+    give_report(found, ("networks", "moved", "disagreements"), as_json, out)
 
 
 @networks.command()
@@ -205,7 +213,7 @@ def crosswalk(
             read.nets, tolerance_m=tolerance, value=value, whole=whole, points=weights,
             points_datum=weights_datum or options["datum"], count=count, progress=shown,
         )  # fmt: skip
-    _give(found, ("crosswalk", "values", "sums"), as_json, out)
+    give_report(found, ("crosswalk", "values", "sums"), as_json, out)
 
 
 @networks.command()
@@ -245,7 +253,7 @@ def answers(
             found = with_duties(read.uow, found, stored, category=category, column=category_column)
         elif category or category_column:
             raise click.UsageError("Departments are known of stored networks only, such as urban:420103.")
-    _give(found, ("sums",), as_json, out)
+    give_report(found, ("sums",), as_json, out)
 
 
 @networks.command()
@@ -354,6 +362,67 @@ class ReadSources:
         return stored
 
 
+@networks.command()
+@click.argument("sources", nargs=-1, required=True)
+@click.option("--reference", metavar="NAME", required=True, help="Network whose codes are kept where a grid survives.")
+@click.option(
+    "--people", type=_FILE, help="File of points (residences): who would change grid; default: only land counts."
+)
+@click.option("--people-datum", help="Datum of --people; default that of the files.")
+@click.option("--count", metavar="COLUMN", help="Column of --people: how many people each point is; default 1.")
+@click.option(
+    "--households", metavar="COLUMN", help="Column of --people that --bounds is about; default that of --count."
+)
+@click.option(
+    "--bounds",
+    type=(int, int),
+    metavar="LOW HIGH",
+    default=(_BOUNDS.low, _BOUNDS.high),
+    show_default=True,
+    help="Households that a grid should have.",
+)
+@click.option("--lines", type=_FILE, help="File of lines that borders should lie on: streets, walls, water.")
+@click.option("--lines-datum", help="Datum of --lines; default that of the files.")
+@click.option("--dedicated", type=_FILE, help="File of polygons that become grids as they are.")
+@click.option("--dedicated-datum", help="Datum of --dedicated; default that of the files.")
+@_shared
+@tolerance_option(TOLERANCE_M)
+def unify(
+    sources: Sequence[str],
+    reference: str,
+    people: Path | None,
+    people_datum: str | None,
+    count: str | None,
+    households: str | None,
+    bounds: tuple[int, int],
+    lines: Path | None,
+    lines_datum: str | None,
+    dedicated: Path | None,
+    dedicated_datum: str | None,
+    tolerance: float,
+    as_json: bool,
+    out: Sequence[Path],
+    **options: Any,
+) -> None:
+    """Propose one net for several networks, in alternatives with what each would cost. Nothing is stored.
+
+    \b
+    Example:
+      gridsvc networks unify 城管.gpkg 社会.gpkg 公安.gpkg --datum cgcs2000 --reference 社会 --people homes.csv \\
+        --count population --households households --lines streets.gpkg --out unified.gpkg --out unified.xlsx
+    """
+    datum = options["datum"]
+    homes = None if people is None else PeopleFile(people, people_datum or datum, count, households)
+    if homes is None and (count or households):
+        raise click.UsageError("--count and --households are columns of --people.")
+    with read_sources(sources, **options) as read, progress(as_json) as shown:
+        found = unify_networks(
+            read.nets, reference=reference, tolerance_m=tolerance, people=homes, lines=lines, lines_datum=lines_datum or datum,
+            dedicated=dedicated, dedicated_datum=dedicated_datum or datum, bounds=HouseholdBounds(*bounds), progress=shown,
+        )  # fmt: skip
+    give_report(found, ("costs", "networks", "sums"), as_json, out)
+
+
 @contextmanager
 def read_sources(
     sources: Sequence[str], *, datum: str | None, codes: Sequence[str], titles: Sequence[str], at: datetime
@@ -389,7 +458,8 @@ def _source(text: str, datum: str | None, codes: dict[str, str], titles: dict[st
     return StoredSource(network, division, at if instant is None else Instant().convert(instant, None, None), text)
 
 
-def _give(found: NetworkReport, shown: Sequence[str], as_json: bool, out: Sequence[Path]) -> None:
+def give_report(found: NetworkReport, shown: Sequence[str], as_json: bool, out: Sequence[Path]) -> None:
+    """Write a report to files and print some of its tables, or all of them as JSON."""
     for path in out:
         found.write(path)
     if as_json:

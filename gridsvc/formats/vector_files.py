@@ -102,7 +102,7 @@ def read_table(path: Path | str, *, encoding: str | None = None, layer: str | No
     if path.stat().st_size == 0:
         raise FileUnreadableError(f"{path.name} is empty (0 bytes).", hint="Export it again.", path=str(path))
     table = _READERS[format_of(path)](path, encoding, layer)
-    if table.frame.empty:
+    if not len(table.frame):
         raise FileUnreadableError(f"{path.name} is empty: it has no rows.", hint="Export it again.", path=str(path))
     table.frame.index = pd.RangeIndex(1, len(table.frame) + 1)
     return table

@@ -391,6 +391,69 @@ def _merge_close(vertices: FloatArray, tolerance_m: float) -> FloatArray:
     return unique[representative[cluster]][inverse]
 
 
+def divide_edges(polygons: ArrayLike, chosen: ArrayLike, length_m: float) -> GeometryArray:
+    """Return the polygons with every edge of the chosen ones cut in equal pieces no longer than ``length_m``.
+
+    An edge is cut in the same places in every polygon that has it, so that an exact coverage stays one. Nothing moves.
+
+    Parameters
+    ----------
+    chosen
+        Positions of polygons.
+    """
+    rings = _Rings.of(np.asarray(polygons, dtype=object))
+    starts = np.flatnonzero(rings.ring[1:] == rings.ring[:-1])
+    a, b = rings.vertices[starts], rings.vertices[starts + 1]
+    forward = (a[:, 0] < b[:, 0]) | ((a[:, 0] == b[:, 0]) & (a[:, 1] <= b[:, 1]))
+    low, high = np.where(forward[:, None], a, b), np.where(forward[:, None], b, a)
+    edges, which = _unique_rows(np.hstack([low, high]))
+    is_cut = np.zeros(len(edges), dtype=bool)
+    is_cut[which[np.isin(rings.shape[rings.part[rings.ring[starts]]], np.asarray(chosen))]] = True
+    length = np.hypot(*(edges[:, 2:] - edges[:, :2]).T)
+    more = np.where(is_cut, np.ceil(length / length_m).astype(np.int64) - 1, 0).clip(0)[which]
+    step = _ranges(more) + 1
+    share = np.where(np.repeat(forward, more), step, np.repeat(more, more) + 1 - step) / np.repeat(more + 1.0, more)
+    inserted = np.repeat(low, more, axis=0) + np.repeat(high - low, more, axis=0) * share[:, None]
+    at = np.repeat(starts + 1, more)
+    return _Rings(
+        np.insert(rings.vertices, at, inserted, axis=0),
+        np.insert(rings.ring, at, rings.ring[at]),
+        rings.part,
+        rings.shape,
+        rings.is_multi,
+    ).to_polygons()
+
+
+class SharedEdges(NamedTuple):
+    """Edges that two polygons have in common: positions of both, ends (m). Shapes: (n,), (n,), (n, 4); ordered by first, then second."""
+
+    first: IntArray
+    second: IntArray
+    ends: FloatArray
+
+    @property
+    def length_m(self) -> FloatArray:
+        """Return the length of each edge. Unit: m."""
+        return np.hypot(self.ends[:, 2] - self.ends[:, 0], self.ends[:, 3] - self.ends[:, 1])
+
+
+def shared_edges(polygons: ArrayLike) -> SharedEdges:
+    """Return the edges that polygons of an exact coverage share, each once, the polygon of lower position first."""
+    rings = _Rings.of(np.asarray(polygons, dtype=object))
+    starts = np.flatnonzero(rings.ring[1:] == rings.ring[:-1])
+    ids, unique = vertex_ids(rings.vertices)
+    u, v = ids[starts], ids[starts + 1]
+    owner = rings.shape[rings.part[rings.ring[starts]]].astype(np.int64)
+    low, high = np.minimum(u, v), np.maximum(u, v)
+    order = np.lexsort((owner, high, low))
+    low, high, owner = low[order], high[order], owner[order]
+    twice = np.flatnonzero((low[1:] == low[:-1]) & (high[1:] == high[:-1]) & (owner[1:] != owner[:-1]))
+    first, second = owner[twice], owner[twice + 1]
+    by_pair = np.lexsort((second, first))
+    ends = np.hstack([unique[low[twice]], unique[high[twice]]])
+    return SharedEdges(first[by_pair], second[by_pair], ends[by_pair])
+
+
 def insert_vertices(boundary: shapely.Geometry, vertices: FloatArray, tolerance_m: float) -> shapely.Geometry:
     """Return ``boundary`` with the given vertices inserted where they lie on it, and its own corners moved onto them.
 

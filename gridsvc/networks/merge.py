@@ -94,7 +94,9 @@ class MergedNet:
     unified_of_parcel: NDArray[np.integer]
 
 
-def merge_by_parcels(parcels: Parcels, labels: Mapping[str, Codes], *, reference: str = "social") -> MergedNet:
+def merge_by_parcels(
+    parcels: Parcels, labels: Mapping[str, Codes], *, reference: str = "social", unified: Codes | None = None
+) -> MergedNet:
     """Return the merged net: the reference network's grids rebuilt from parcels, with who answers in every network.
 
     Parameters
@@ -105,6 +107,8 @@ def merge_by_parcels(parcels: Parcels, labels: Mapping[str, Codes], *, reference
         By network, the grid code of each parcel by its inner point, None where there is none. Shape: as the parcels.
     reference
         Network whose grids the merged net continues.
+    unified
+        Code of the merged grid of each parcel, None for none, where that is not the reference's. Shape: as the parcels.
 
     Raises
     ------
@@ -116,23 +120,23 @@ def merge_by_parcels(parcels: Parcels, labels: Mapping[str, Codes], *, reference
     Source: three nets into one, domain.md 2.1; voting by inner points, methods.md section 4. Shares are ours.
     """
     _check(parcels, labels, reference)
-    order, unified = _unified(labels[reference])
-    held = unified >= 0
+    order, group = _unified(labels[reference] if unified is None else unified)
+    held = group >= 0
     size = len(order)
     merged = MergedNet(
         code=order,
-        geometry=_unions(parcels.geometry, unified, size),
-        households=_sums(unified, parcels.households, size).astype(np.int64),
-        population=_sums(unified, parcels.population, size).astype(np.int64),
-        area_m2=_sums(unified, parcels.area_m2, size),
+        geometry=_unions(parcels.geometry, group, size),
+        households=_sums(group, parcels.households, size).astype(np.int64),
+        population=_sums(group, parcels.population, size).astype(np.int64),
+        area_m2=_sums(group, parcels.area_m2, size),
         responsible=[{} for _ in range(size)],
         conflicts=[],
         crosswalk=[],
         who_answers={network: codes.copy() for network, codes in labels.items()},
-        unified_of_parcel=unified,
+        unified_of_parcel=group,
     )
     for network, codes in labels.items():
-        table = _Meeting.of(parcels, unified, codes, held)
+        table = _Meeting.of(parcels, group, codes, held)
         _fill_responsible(merged, network, table)
         merged.crosswalk.extend(table.crosswalk(network, order))
     return merged

@@ -19,6 +19,7 @@ from gridsvc.formats.layered_files import write_layers
 from gridsvc.formats.vector_files import read_table
 from gridsvc.formats.written_tables import write_sheets
 from gridsvc.geo.projections import STORAGE_EPSG, to_metric, to_storage
+from gridsvc.geo.stored_coverages import coverage_to_storage
 from gridsvc.networks.alignment import align
 from gridsvc.networks.comparison import RELATIONS, Comparison, PairComparison, compare
 from gridsvc.networks.crosswalk import counts_by_atom, crosswalk, rebased
@@ -196,7 +197,7 @@ def _atoms_layer(atoms: Overlay, epsg: int) -> gpd.GeoDataFrame:
     twice = np.zeros(len(atoms.area_m2), dtype=bool)
     twice[atoms.double.atom] = True
     columns |= {"is_orphan": atoms.is_orphan, "is_claimed_twice": twice}
-    return gpd.GeoDataFrame(columns, geometry=to_storage(atoms.geometry, epsg), crs=STORAGE_EPSG)
+    return gpd.GeoDataFrame(columns, geometry=coverage_to_storage(atoms.geometry, epsg), crs=STORAGE_EPSG)
 
 
 def _faults_layer(found: Comparison, epsg: int) -> gpd.GeoDataFrame:
@@ -236,7 +237,7 @@ def align_networks(
         File of lines (streets, walls, water) that borders are to stay on, and its datum.
     """
     progress.start("align networks", 2)
-    drawn = None if lines is None else _metric_shapes(lines, lines_datum, given.epsg)
+    drawn = None if lines is None else metric_shapes(lines, lines_datum, given.epsg)
     progress.advance()
     found = align(given.nets, tolerance_m=tolerance_m, reference=reference, lines=drawn)
     moved, layers = [], {}
@@ -333,7 +334,7 @@ def crosswalk_networks(
     )
     tables = {"crosswalk": table}
     if value is not None:
-        figures = _numbers(given.columns[one.name], value, one.name)
+        figures = numbers_of(given.columns[one.name], value, one.name)
         carried = rebased(walk, figures, whole=whole)
         tables["values"] = pd.DataFrame(
             {
@@ -387,7 +388,8 @@ def answers_for_points(
     return NetworkReport({"answers": frame, "sums": sums}, {"answers": layer})
 
 
-def _metric_shapes(path: Path, datum: str | None, epsg: int) -> NDArray[np.object_]:
+def metric_shapes(path: Path, datum: str | None, epsg: int) -> NDArray[np.object_]:
+    """Return the shapes of a file in metres, empty ones left out."""
     table = read_table(path)
     if table.geometry is None:
         raise FileUnreadableError(f"{table.name} has no shapes.", path=str(path))
@@ -408,13 +410,13 @@ def read_points(
     table = read_table(path)
     shapes = table.geometry
     if shapes is None:
-        lon, lat = (_numbers(table.frame, _header(table.frame, each), table.name) for each in POSITION[:2])
+        lon, lat = (numbers_of(table.frame, _header(table.frame, each), table.name) for each in POSITION[:2])
         shapes = shapely.points(lon, lat)
     missing = np.flatnonzero([shape is None or shape.is_empty for shape in shapes])
     if len(missing):
         raise RequestInvalidError(f"Row {missing[0] + 1} of {table.name} has no position.", field="points")
     metric = to_metric(declare_datum(datum, table.crs, table.name).to_storage(shapes), epsg)
-    counted = np.ones(len(shapes)) if count is None else _numbers(table.frame, count, table.name)
+    counted = np.ones(len(shapes)) if count is None else numbers_of(table.frame, count, table.name)
     return shapely.point_on_surface(metric), counted, table.frame
 
 
@@ -425,7 +427,8 @@ def _header(frame: pd.DataFrame, wanted: Field) -> str:
     return found[0] if found else wanted.name
 
 
-def _numbers(frame: pd.DataFrame, column: str, file: str) -> NDArray[np.float64]:
+def numbers_of(frame: pd.DataFrame, column: str, file: str) -> NDArray[np.float64]:
+    """Return the numbers in a column of a file, or refuse the first that is none."""
     if column not in frame:
         raise NotFoundError(f"{file} has no column {column}.", hint=f"It has: {', '.join(map(str, frame.columns))}.")
     numbers = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=float)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -11,6 +11,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+from numpy.typing import NDArray
 
 from gridsvc.errors import NotFoundError
 from gridsvc.geo.location import GridIndex
@@ -75,10 +76,12 @@ def merge(
     began = time.perf_counter()
     progress.start("merge networks", 3)
     held = {n: uow.grids.list(n, prefix=code, at=at, community_codes=communities) for n in NETWORKS}
-    _refuse_missing(held, code, at)
-    parcels, net = _merged(held)
+    refuse_missing(held, code, at)
+    parcels, labels = parcels_of(held)
+    net = merge_by_parcels(parcels, labels, reference=REFERENCE)
     progress.advance()
-    frame = _frame(net, held[REFERENCE])
+    continued = held[REFERENCE].set_index("code").loc[net.code]
+    frame = merged_frame(net, continued["name"].to_numpy(), continued["community_code"].to_numpy())
     stored = _store(uow, code, at, actor, frame, net, communities)
     progress.advance(2)
     return MergeResult(
@@ -102,8 +105,9 @@ def who_answers(uow: UnitOfWork, code: str, *, at: datetime) -> pd.DataFrame:
         Columns parcel_code, community_code, area_m2 (m2), households, unified, urban, social, security; ordered by parcel_code.
     """
     held = {network: uow.grids.list(network, prefix=code, at=at) for network in NETWORKS}
-    _refuse_missing(held, code, at)
-    parcels, net = _merged(held)
+    refuse_missing(held, code, at)
+    parcels, labels = parcels_of(held)
+    net = merge_by_parcels(parcels, labels, reference=REFERENCE)
     unified = np.where(net.unified_of_parcel >= 0, net.code[net.unified_of_parcel], None)
     columns = {
         "parcel_code": parcels.code,
@@ -115,7 +119,8 @@ def who_answers(uow: UnitOfWork, code: str, *, at: datetime) -> pd.DataFrame:
     return pd.DataFrame(columns | net.who_answers)
 
 
-def _refuse_missing(held: dict[str, gpd.GeoDataFrame], code: str, at: datetime) -> None:
+def refuse_missing(held: Mapping[str, gpd.GeoDataFrame], code: str, at: datetime) -> None:
+    """Raise NotFoundError when there are no unit grids or no governance grids among the grids of each network."""
     for network, what in (("urban", "unit grids"), (REFERENCE, "governance grids")):
         if held[network].empty:
             raise NotFoundError(
@@ -123,7 +128,8 @@ def _refuse_missing(held: dict[str, gpd.GeoDataFrame], code: str, at: datetime) 
             )
 
 
-def _merged(held: dict[str, gpd.GeoDataFrame]) -> tuple[Parcels, MergedNet]:
+def parcels_of(held: Mapping[str, gpd.GeoDataFrame]) -> tuple[Parcels, dict[str, NDArray[np.object_]]]:
+    """Return the unit grids as parcels, and the code of the grid of each network that holds an inner point of each."""
     units = held["urban"]
     parcels = Parcels(
         code=units["code"].to_numpy(dtype=object),
@@ -138,11 +144,11 @@ def _merged(held: dict[str, gpd.GeoDataFrame]) -> tuple[Parcels, MergedNet]:
         grids = held[network]
         index = GridIndex(grids["code"].tolist(), grids.geometry.to_numpy())
         labels[network] = np.asarray(index.locate(points[:, 0], points[:, 1]), dtype=object)
-    return parcels, merge_by_parcels(parcels, labels, reference=REFERENCE)
+    return parcels, labels
 
 
-def _frame(net: MergedNet, reference: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    continued = reference.set_index("code").loc[net.code]
+def merged_frame(net: MergedNet, name: NDArray, community_code: NDArray) -> gpd.GeoDataFrame:
+    """Return the merged grids as the store takes them, with a name and a community for each."""
     responsible = [
         {network: _plain(asdict(answer)) for network, answer in answers.items()} for answers in net.responsible
     ]
@@ -151,8 +157,8 @@ def _frame(net: MergedNet, reference: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
             "network": UNIFIED,
             "kind": UNIFIED,
             "code": net.code,
-            "name": continued["name"].to_numpy(),
-            "community_code": continued["community_code"].to_numpy(),
+            "name": name,
+            "community_code": community_code,
             "parent_code": None,
             "households": net.households,
             "population": net.population,

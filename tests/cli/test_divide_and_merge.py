@@ -3,6 +3,8 @@
 import json
 from datetime import UTC, datetime
 
+import openpyxl
+import pyogrio
 import pytest
 
 from tests.factories.undivided_district import DISTRICT, codes, put_district
@@ -93,3 +95,43 @@ def test_unknown_and_misspelt_are_refused(gridsvc):
     assert gridsvc("divide", DISTRICT, "--kind", "block")[0] == 2
     assert "Example: gridsvc divide" in gridsvc("divide", "--help")[1]
     assert "Example: gridsvc merge" in gridsvc("merge", "--help")[1]
+
+
+def test_alternatives_are_shown_written_and_drafted(gridsvc, tmp_path):
+    gridsvc("divide", DISTRICT, *AT)
+    outs = [tmp_path / name for name in ("a.gpkg", "b.gpkg", "a.xlsx", "b.xlsx")]
+
+    status, printed, _ = gridsvc("merge", DISTRICT, *AT, "--alternatives", "--bounds", "100", "200")
+    found = json.loads(
+        gridsvc(
+            "merge", DISTRICT, *AT, "--alternatives", "--json", *(part for out in outs for part in ("--out", str(out)))
+        )[1]
+    )
+    made = json.loads(
+        gridsvc(
+            "merge",
+            DISTRICT,
+            *AT,
+            "--draft",
+            "--choose",
+            "balanced",
+            "--bounds",
+            "600",
+            "1100",
+            "--actor",
+            "planner",
+            "--json",
+        )[1]
+    )
+    shown = json.loads(gridsvc("redraw", "show", made["redraw_id"], "--json")[1])
+
+    assert status == 0 and "costs: 3 rows" in printed and "networks: 3 rows" in printed
+    assert [row["alternative"] for row in found["costs"]] == ["reference", "agreed", "balanced"]
+    assert outs[0].read_bytes() == outs[1].read_bytes() and outs[2].read_bytes() == outs[3].read_bytes()
+    assert openpyxl.load_workbook(outs[2]).sheetnames == ["costs", "networks", "grids", "crosswalk"]
+    assert len(pyogrio.read_dataframe(outs[0], layer="reference")) == found["costs"][0]["grids"]
+    assert (shown["state"], shown["networks"], shown["drafted_by"]) == ("draft", ["unified"], "planner")
+    assert shown["checks"]["passed"], shown["checks"]["faults"]
+    assert gridsvc("merge", DISTRICT, *AT, "--out", str(outs[0]))[0] == 2
+    status, _, said = gridsvc("merge", DISTRICT, *AT, "--alternatives", "--bounds", "500", "300")
+    assert (status, "make no sense" in said) == (1, True)

@@ -175,3 +175,105 @@ def test_what_makes_no_sense_is_refused_in_one_sentence(gridsvc, urban, police, 
     assert status == 1
     assert said in wrong
     assert "Traceback" not in wrong
+
+
+def test_unify_proposes_one_net_with_costs(gridsvc, urban, police, events, tmp_path):
+    outs = [tmp_path / name for name in ("a.gpkg", "b.gpkg", "a.xlsx", "b.xlsx")]
+    options = (
+        "--reference", "urban", "--people", events, "--people-datum", "cgcs2000", "--count", "times", "--bounds", "3", "4",
+    )  # fmt: skip
+
+    status, printed, _ = gridsvc(
+        "networks", "unify", urban, police, *FILES, *options, *(part for out in outs for part in ("--out", str(out)))
+    )
+    found = json.loads(gridsvc("networks", "unify", urban, police, *FILES, *options, "--json")[1])
+
+    assert status == 0 and "costs: 3 rows" in printed
+    costs = {row["alternative"]: row for row in found["costs"]}
+    assert costs["reference"]["grids"] == 3 and costs["reference"]["new_codes"] == 0
+    assert {row["people"] for row in found["costs"]} == {6.0}
+    # the two of the first grid, one of the second, three of the third: the second is joined
+    assert (costs["balanced"]["grids"], costs["balanced"]["too_few"]) == (2, 0)
+    assert found["sums"] == [{"what": "times", "given": 6.0, "placed": 6.0, "unplaced": 0.0}]
+    walk = [row for row in found["crosswalk"] if row["alternative"] == "balanced" and row["network"] == "urban"]
+    assert sum(row["weight"] for row in walk) == 6.0
+    assert outs[0].read_bytes() == outs[1].read_bytes() and outs[2].read_bytes() == outs[3].read_bytes()
+    net = pyogrio.read_dataframe(outs[0], layer="reference")
+    assert net["code"].tolist() == ["U1", "U2", "U3"] and net["name"].tolist() == ["east gate", "park", "pond"]
+    assert net.crs.to_epsg() == 4490 and shapely.coverage_is_valid(net.geometry.to_numpy())
+    moved = pyogrio.read_dataframe(outs[0], layer="balanced_moved")
+    assert moved["people"].sum() == costs["balanced"]["people_moved"]
+
+
+def test_dedicated_grids_and_streets_are_heeded(gridsvc, urban, police, tmp_path):
+    campus = written(tmp_path / "campus.gpkg", geometry=[box(20, 20, 60, 60)])
+    street = tmp_path / "street.gpkg"
+    gpd.GeoDataFrame(geometry=[shapely.LineString([(EAST + 100, NORTH), (EAST + 100, NORTH + 100)])], crs=4547).to_file(
+        street
+    )
+    out = tmp_path / "net.gpkg"
+
+    found = json.loads(
+        gridsvc("networks", "unify", urban, police, *FILES, "--reference", "police", "--dedicated", campus, "--lines",
+                str(street), "--out", str(out), "--json")[1]
+    )  # fmt: skip
+
+    assert [row["alternative"] for row in found["costs"]] == ["reference", "agreed"]
+    net = pyogrio.read_dataframe(out, layer="agreed").to_crs(4547)
+    assert sorted(net["code"]) == ["N00001", "P1", "P2"]
+    assert net.set_index("code").area["N00001"] == pytest.approx(1600, abs=1)
+    # the border of the first two lies on the street, that of the campus on none
+    agreed = found["costs"][1]
+    assert agreed["border_off_lines_m"] == pytest.approx(160, abs=1)
+    assert agreed["border_m"] == pytest.approx(260, abs=1)
+
+
+def test_new_codes_go_on_with_the_serials_of_the_community(gridsvc, tmp_path):
+    first = written(tmp_path / "one.gpkg", code=["420103001001001", "420103001001004"],
+                    geometry=[box(0, 0, 100, 100), box(300, 0, 400, 100)])  # fmt: skip
+    other = written(tmp_path / "two.gpkg", code=["A", "B", "C"],
+                    geometry=[box(0, 0, 100, 100), box(100, 0, 300, 100), box(300, 0, 400, 100)])  # fmt: skip
+    out = tmp_path / "net.gpkg"
+
+    gridsvc("networks", "unify", first, other, "--datum", "EPSG:4547", "--reference", "one", "--out", str(out))
+
+    codes = pyogrio.read_dataframe(out, layer="reference")["code"].tolist()
+    assert codes == ["420103001001001", "420103001001004", "420103001001005"]
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "said"),
+    [
+        (("--reference", "social"), 1, "There is no network social. There are: urban, police."),
+        (("--reference", "urban", "--count", "times"), 2, "columns of --people"),
+        (("--reference", "urban", "--bounds", "5", "3"), 1, "make no sense"),
+        (
+            ("--reference", "urban", "--people", "{events}", "--people-datum", "cgcs2000", "--count", "id2"),
+            1,
+            "no column id2",
+        ),
+        ((), 2, "Missing option '--reference'"),
+    ],
+)
+def test_what_cannot_be_unified_is_refused(gridsvc, urban, police, events, options, status, said):
+    given = [part.format(events=events) for part in options]
+
+    found, _, printed = gridsvc("networks", "unify", urban, police, *FILES, *given)
+
+    assert (found, said in printed) == (status, True), printed
+
+
+def test_one_network_is_nothing_to_unify(gridsvc, urban):
+    assert (
+        "2 networks or more" in gridsvc("networks", "unify", urban, "--datum", "EPSG:4547", "--reference", "urban")[2]
+    )
+
+
+def test_fewer_than_nobody_is_refused(gridsvc, urban, police, tmp_path):
+    minus = written(tmp_path / "minus.gpkg", people=[4, -2], geometry=[shapely.Point(EAST + 5, NORTH + 5)] * 2)
+
+    status, _, said = gridsvc(
+        "networks", "unify", urban, police, *FILES, "--reference", "urban", "--people", minus, "--count", "people"
+    )
+
+    assert (status, "Row 2 of minus.gpkg counts -2 in people" in said) == (1, True)

@@ -131,3 +131,12 @@ def test_format_follows_the_longest_suffix(tmp_path):
     assert format_of(tmp_path / "A.GEOJSON.GZ") == "GeoJSON"
     with pytest.raises(FileUnreadableError, match="no format known"):
         format_of(tmp_path / "a.dwg")
+
+
+def test_a_file_of_lines_alone_without_columns_has_its_rows(tmp_path):
+    path = tmp_path / "streets.gpkg"
+    geopandas.GeoDataFrame(geometry=[shapely.LineString([(0, 0), (1, 1)])] * 2, crs=4490).to_file(path)
+
+    table = read_table(path)
+
+    assert len(table.geometry) == len(table.frame) == 2
