@@ -100,7 +100,7 @@ def merge(
                 uow.commit()
             print_result({"redraw_id": redraw_id, "alternative": choose}, as_json)
         else:
-            give_report(found.report(), ("costs", "networks"), as_json, out)
+            give_report(found.report(), ("costs", "changes"), as_json, out)
 
 
 def _merge(code: str, at: datetime, dry_run: bool, actor: str, as_json: bool) -> None:

@@ -420,7 +420,7 @@ def unify(
             read.nets, reference=reference, tolerance_m=tolerance, people=homes, lines=lines, lines_datum=lines_datum or datum,
             dedicated=dedicated, dedicated_datum=dedicated_datum or datum, bounds=HouseholdBounds(*bounds), progress=shown,
         )  # fmt: skip
-    give_report(found, ("costs", "networks", "sums"), as_json, out)
+    give_report(found, ("costs", "changes", "sums"), as_json, out)
 
 
 @contextmanager

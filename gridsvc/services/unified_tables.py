@@ -124,14 +124,14 @@ def _communities(ground: UnifiedGround, proposal: Proposal, net: Net) -> Codes:
 
 
 def cost_tables(found: Sequence[PricedProposal]) -> dict[str, pd.DataFrame]:
-    """Return ``costs``, a row for each alternative, and ``networks``, a row for each alternative and network."""
+    """Return ``costs``, a row for each alternative, and ``changes``, a row for each alternative and network."""
     costs, networks = [], []
     for each in found:
         row = asdict(each.cost)
         for network in row.pop("networks"):
             networks.append({"alternative": each.proposal.name, **network})
         costs.append({"alternative": row.pop("name"), **{key: _rounded(value) for key, value in row.items()}})
-    return {"costs": pd.DataFrame(costs), "networks": pd.DataFrame(networks)}
+    return {"costs": pd.DataFrame(costs), "changes": pd.DataFrame(networks)}
 
 
 def _rounded(value: object) -> object:

@@ -125,7 +125,7 @@ def test_alternatives_are_shown_written_and_drafted(gridsvc, tmp_path):
     )
     shown = json.loads(gridsvc("redraw", "show", made["redraw_id"], "--json")[1])
 
-    assert status == 0 and "costs: 3 rows" in printed and "networks: 3 rows" in printed
+    assert status == 0 and "costs: 3 rows" in printed and "changes: 3 rows" in printed
     assert [row["alternative"] for row in found["costs"]] == ["reference", "agreed", "balanced"]
     assert outs[0].read_bytes() == outs[1].read_bytes() and outs[2].read_bytes() == outs[3].read_bytes()
     assert openpyxl.load_workbook(outs[2]).sheetnames == ["costs", "networks", "grids", "crosswalk"]

@@ -124,6 +124,8 @@ def test_align_moves_to_the_reference_and_says_how_much(gridsvc, urban, police, 
         gridsvc("networks", "align", urban, police, *FILES, "--reference", "police", "--json", "--out", str(out))[1]
     )
 
+    status, printed, _ = gridsvc("networks", "align", urban, police, *FILES, "--reference", "police")
+    assert status == 0 and "networks: 2 rows" in printed and "moved: 2 rows" in printed
     moved = {row["code"]: (row["gained_m2"], row["lost_m2"]) for row in found["moved"]}
     assert moved == {"U1": (pytest.approx(200, abs=1), 0), "U2": (0, pytest.approx(200, abs=1))}
     layer = pyogrio.read_dataframe(out, layer="urban").to_crs(4547)
