@@ -128,7 +128,7 @@ def test_alternatives_are_shown_written_and_drafted(gridsvc, tmp_path):
     assert status == 0 and "costs: 3 rows" in printed and "changes: 3 rows" in printed
     assert [row["alternative"] for row in found["costs"]] == ["reference", "agreed", "balanced"]
     assert outs[0].read_bytes() == outs[1].read_bytes() and outs[2].read_bytes() == outs[3].read_bytes()
-    assert openpyxl.load_workbook(outs[2]).sheetnames == ["costs", "networks", "grids", "crosswalk"]
+    assert openpyxl.load_workbook(outs[2]).sheetnames == ["costs", "changes", "grids", "crosswalk"]
     assert len(pyogrio.read_dataframe(outs[0], layer="reference")) == found["costs"][0]["grids"]
     assert (shown["state"], shown["networks"], shown["drafted_by"]) == ("draft", ["unified"], "planner")
     assert shown["checks"]["passed"], shown["checks"]["faults"]
