@@ -244,6 +244,8 @@ def test_a_click_tells_who_answers_in_every_network(visit):
     page.locator("#card .row").first.wait_for()
 
     assert page.locator("#card .row").count() == len(served_town.NETWORKS)
+    # the department that answers for every matter of the district, or of the street
+    assert "江汉区" in page.locator("#card .row").first.inner_text()
 
 
 @pytest.mark.slow

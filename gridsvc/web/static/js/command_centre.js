@@ -136,7 +136,9 @@ async function openReport(id) {
 async function locateHere({ lng, lat }) {
   draw("spot", { type: "Feature", geometry: { type: "Point", coordinates: [lng, lat] }, properties: {} });
   try {
-    card.located(await ask(`${urls.api}/locate`, { lon: lng, lat, datum: "cgcs2000", at: settings.at }));
+    const asked = { lon: lng, lat, datum: "cgcs2000", at: settings.at };
+    const [place, who] = await Promise.all([ask(`${urls.api}/locate`, asked), ask(`${urls.api}/answers`, asked)]);
+    card.located(place, who);
     tell("");
   } catch (error) {
     if (error.code === "position-outside-coverage") tell(texts.outside, true);

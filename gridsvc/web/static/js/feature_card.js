@@ -108,8 +108,9 @@ export class FeatureCard {
     );
   }
 
-  /** A position as /api/v1/locate answers it. */
-  located(answer) {
+  /** A position as /api/v1/locate answers it, and who answers there (/api/v1/answers). */
+  located(answer, who) {
+    const answers = new Map(who.networks.map((one) => [one.network, one]));
     const names = answer.divisions.map((division) => division.name).join(" › ");
     const rows = answer.grids.map((grid) =>
       element(
@@ -122,14 +123,15 @@ export class FeatureCard {
           this.network(grid.network), " ",
           element("button", { type: "button", class: "link", onclick: () => this.open(grid.network, grid.code) }, grid.code),
           this.outside(grid.outside_m),
-          element("br"),
-          element("small", {}, grid.workers.map((worker) => worker.name).join("、") || this.texts.nobody),
+          this.department(answers.get(grid.network)),
+          element("small", { class: "line" }, grid.workers.map((worker) => worker.name).join("、") || this.texts.nobody),
         ),
       ),
     );
     this.fill(
       this.texts.locate,
       names,
+      who.is_orphan ? element("p", { class: "sub" }, this.texts.orphan) : null,
       element("div", {}, rows.length ? rows : element("p", { class: "sub" }, this.texts.noGrid)),
       element("h3", {}, this.texts.coordinates),
       this.facts([
@@ -137,6 +139,16 @@ export class FeatureCard {
         [this.texts.distanceToBorder, answer.distance_to_border_m === null ? null : `${Math.round(answer.distance_to_border_m)} m`],
       ]),
     );
+  }
+
+  /** The department that answers in one network, that several do, or that others claim the place, too; a line for each. */
+  department(answer) {
+    if (!answer) return null;
+    const said = [];
+    if (answer.is_conflict) said.push(this.texts.severalDepartments);
+    else if (answer.department) said.push(answer.department.name ?? answer.department.department_code);
+    if (answer.claims.length > 1) said.push(`${this.texts.claimedBy} ${answer.claims.join("、")}`);
+    return said.length ? element("span", {}, said.map((line) => element("small", { class: "line department" }, line))) : null;
   }
 
   /** A report as /api/v1/reports/{id} answers it, with the name of its category. */
