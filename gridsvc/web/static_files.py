@@ -65,10 +65,15 @@ class StaticFiles:
     def find(self, name: str) -> _Content | None:
         """Return a file by its name below the folder, None where there is none; a file that changed is read again."""
         joined = safe_join(str(self._folder), name)
-        path = None if joined is None else Path(joined)
-        if path is None or not path.is_file() or not path.resolve().is_relative_to(self._folder.resolve()):
+        if joined is None:
             return None
-        state = path.stat()
+        path = Path(joined)
+        try:
+            if not path.is_file() or not path.resolve().is_relative_to(self._folder.resolve()):
+                return None
+            state = path.stat()
+        except OSError:  # a name that no file can have
+            return None
         key = (state.st_size, state.st_mtime_ns)
         held = self._held.get(name)
         if held is None or held[0] != key:
