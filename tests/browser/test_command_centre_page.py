@@ -40,6 +40,7 @@ def serving(database: str):
     app = App(settings, engine)
     app.events.start()
     server = make_server("127.0.0.1", 0, create_app(app, settings), threaded=True)
+    server.daemon_threads = False  # closing waits for what is still being answered, and its connection
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.port}"
@@ -67,7 +68,9 @@ class Visit:
 
     def __init__(self, page, home: str) -> None:
         self.page, self.home, self.complaints = page, home, []
+        self.fonts: list[str] = []
         page.route("**/*", self._only_home)
+        page.on("request", lambda asked: asked.url.endswith(".woff2") and self.fonts.append(asked.url))
         page.on("console", lambda m: m.type == "error" and self.complaints.append(m.text))
         page.on("pageerror", lambda e: self.complaints.append(str(e)))
         page.on("response", lambda r: r.status >= 400 and self.complaints.append(f"{r.status} {r.url}"))
@@ -90,13 +93,20 @@ class Visit:
         return self.page.evaluate(f"gridsvcMap.queryRenderedFeatures({{layers: ['{layer}']}}).length")
 
 
+# every character comes out as nothing, as they all come out as the same box
+NO_CHINESE = """(() => { const draw = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (...given) {
+  if (this.canvas.width !== 32) draw.apply(this, given); }; })()"""
+
+
 @contextmanager
-def visiting(url: str):
-    """Yield the command centre, opened and drawn."""
+def visiting(url: str, *, prepared: str = ""):
+    """Yield the command centre, opened and drawn; a script may prepare the page."""
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1280, "height": 800}, locale="zh-CN")
         visit = Visit(page, url)
+        page.add_init_script(prepared)
         page.goto(url)
         visit.wait(READY)
         yield visit
@@ -129,6 +139,15 @@ def test_grids_are_drawn_without_anything_from_elsewhere(visit):
     assert page.locator(".figure b").first.inner_text() == "8"
 
     assert visit.complaints == []
+    assert visit.fonts == []  # the machine has a Chinese one
+
+
+@pytest.mark.slow
+def test_where_the_machine_has_no_chinese_font_names_are_drawn_from_ours(town_url):
+    with visiting(town_url, prepared=NO_CHINESE) as visit:
+        visit.wait("gridsvcMap.queryRenderedFeatures({layers: ['street_offices-label']}).length === 2")
+        assert len(visit.fonts) >= 2
+        assert visit.complaints == []
 
 
 @pytest.mark.slow

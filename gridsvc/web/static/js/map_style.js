@@ -1,7 +1,8 @@
-// From the map definition (maps/layers.json) to a MapLibre style: sources are our own tiles, text is drawn from our own font.
+// From the map definition (maps/layers.json) to a MapLibre style: sources are our own tiles, text is drawn from a font of the machine or our own.
+
+import { FONT, fontFaces } from "./local_font.js";
 
 export const NETWORK_LAYERS = ["grids_urban", "grids_social", "grids_security", "grids_unified"];
-const FONT = ["Noto Sans SC"];
 const RAMP = ["#d94f3d", "#f0a04b", "#f3dc82", "#8cc08a", "#1f8a70"];
 
 /** Colour of each network, as its grids' borders are drawn. */
@@ -224,7 +225,7 @@ export function buildStyle(settings, isShown) {
     parts,
     style: {
       version: 8,
-      "font-faces": { "Noto Sans SC": settings.fontFaces },
+      ...fontFaces(settings.fontFaces),
       sources: { ...sources, chosen: empty, circle: empty, spot: empty },
       layers: [
         { id: "background", type: "background", paint: { "background-color": definition.background.color } },
