@@ -11,14 +11,12 @@ import click
 
 from gridsvc.bootstrap import open_app
 from gridsvc.cli.instants import at_option
-from gridsvc.cli.networks import give_report, out_option, tolerance_option
+from gridsvc.cli.networks import bounds_option, give_report, out_option, tolerance_option
 from gridsvc.cli.terminal import now, print_result, progress
 from gridsvc.networks.overlay import TOLERANCE_M
 from gridsvc.networks.unified import ALTERNATIVES, REFERENCE, HouseholdBounds
 from gridsvc.services.merging import merge as merge_networks
 from gridsvc.services.unified_drafts import draft_unified, stored_alternatives
-
-_BOUNDS = HouseholdBounds()
 
 
 @click.command()
@@ -39,14 +37,7 @@ _BOUNDS = HouseholdBounds()
     show_default=True,
     help="Network whose codes the alternatives keep.",
 )
-@click.option(
-    "--bounds",
-    type=(int, int),
-    metavar="LOW HIGH",
-    default=(_BOUNDS.low, _BOUNDS.high),
-    show_default=True,
-    help="Households that a grid of an alternative should have.",
-)
+@bounds_option
 @tolerance_option(TOLERANCE_M)
 @out_option
 @click.option("--reason", default="", help="Why, for those who decide on the draft.")
@@ -98,7 +89,8 @@ def merge(
                 found.report().write(path)
             if not dry_run:
                 uow.commit()
-            print_result({"redraw_id": redraw_id, "alternative": choose}, as_json)
+            # what was not stored has no id that anybody could ask for
+            print_result({"redraw_id": None if dry_run else redraw_id, "alternative": choose}, as_json)
         else:
             give_report(found.report(), ("costs", "changes"), as_json, out)
 

@@ -54,6 +54,12 @@ out_option = click.option(
 )
 
 
+bounds_option = click.option(
+    "--bounds", type=(int, int), metavar="LOW HIGH", default=(_BOUNDS.low, _BOUNDS.high), show_default=True,
+    help="Households that a grid of an alternative should have.",
+)  # fmt: skip
+
+
 def columns_options(command: Callable) -> Callable:
     """Add the options by which files of grids are read."""
     for option in (
@@ -373,14 +379,7 @@ class ReadSources:
 @click.option(
     "--households", metavar="COLUMN", help="Column of --people that --bounds is about; default that of --count."
 )
-@click.option(
-    "--bounds",
-    type=(int, int),
-    metavar="LOW HIGH",
-    default=(_BOUNDS.low, _BOUNDS.high),
-    show_default=True,
-    help="Households that a grid should have.",
-)
+@bounds_option
 @click.option("--lines", type=_FILE, help="File of lines that borders should lie on: streets, walls, water.")
 @click.option("--lines-datum", help="Datum of --lines; default that of the files.")
 @click.option("--dedicated", type=_FILE, help="File of polygons that become grids as they are.")

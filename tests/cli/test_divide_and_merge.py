@@ -107,22 +107,11 @@ def test_alternatives_are_shown_written_and_drafted(gridsvc, tmp_path):
             "merge", DISTRICT, *AT, "--alternatives", "--json", *(part for out in outs for part in ("--out", str(out)))
         )[1]
     )
-    made = json.loads(
-        gridsvc(
-            "merge",
-            DISTRICT,
-            *AT,
-            "--draft",
-            "--choose",
-            "balanced",
-            "--bounds",
-            "600",
-            "1100",
-            "--actor",
-            "planner",
-            "--json",
-        )[1]
-    )
+    draft = (
+        "merge", DISTRICT, *AT, "--draft", "--choose", "balanced", "--bounds", "600", "1100", "--actor", "planner", "--json",
+    )  # fmt: skip
+    dry = json.loads(gridsvc(*draft, "--dry-run")[1])
+    made = json.loads(gridsvc(*draft)[1])
     shown = json.loads(gridsvc("redraw", "show", made["redraw_id"], "--json")[1])
 
     assert status == 0 and "costs: 3 rows" in printed and "changes: 3 rows" in printed
@@ -130,6 +119,7 @@ def test_alternatives_are_shown_written_and_drafted(gridsvc, tmp_path):
     assert outs[0].read_bytes() == outs[1].read_bytes() and outs[2].read_bytes() == outs[3].read_bytes()
     assert openpyxl.load_workbook(outs[2]).sheetnames == ["costs", "changes", "grids", "crosswalk"]
     assert len(pyogrio.read_dataframe(outs[0], layer="reference")) == found["costs"][0]["grids"]
+    assert dry == {"redraw_id": None, "alternative": "balanced"}
     assert (shown["state"], shown["networks"], shown["drafted_by"]) == ("draft", ["unified"], "planner")
     assert shown["checks"]["passed"], shown["checks"]["faults"]
     assert gridsvc("merge", DISTRICT, *AT, "--out", str(outs[0]))[0] == 2
