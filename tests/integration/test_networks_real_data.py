@@ -102,7 +102,7 @@ def test_three_networks_become_one_exact_net_that_keeps_everybody_and_every_requ
     costs = found.tables["costs"].set_index("alternative")
     assert costs.loc["reference", "grids"] == 296 and costs.loc["reference", "new_codes"] == 0
     assert costs.loc["balanced", ["too_few", "too_many"]].sum() < costs.loc["reference", ["too_few", "too_many"]].sum()
-    networks = found.tables["networks"].set_index(["alternative", "network"])
+    networks = found.tables["changes"].set_index(["alternative", "network"])
     assert networks.loc[("reference", "single_member_district_2013"), "people_moved"] == 0
 
 
