@@ -66,7 +66,7 @@ class StoredAlternatives:
     based_on: int
 
     def report(self) -> NetworkReport:
-        """Return tables (costs, networks, grids, crosswalk) and layers (each alternative, and where people change grid)."""
+        """Return tables (costs, changes, grids, crosswalk) and layers (each alternative, and where people change grid)."""
         tables = {
             **cost_tables(self.found),
             "grids": fate_table(self.ground, self.found),
@@ -317,5 +317,8 @@ def _frame(uow: UnitOfWork, alternatives: StoredAlternatives, taken: PricedPropo
     communities = uow.divisions.list("community", alternatives.division_code, with_geometry=False)
     names = dict(zip(communities["code"], communities["name"], strict=True))
     community = np.array([code[: DEFAULT_SCHEME.community_length] for code in net.code], dtype=object)
-    name = [titles.get(code) or grid_name(names.get(code[:12], ""), code) for code in net.code]
+    name = [
+        titles.get(code) or grid_name(names.get(where, ""), code)
+        for code, where in zip(net.code, community, strict=True)
+    ]
     return merged_frame(net, np.array(name, dtype=object), community)

@@ -22,11 +22,10 @@ from gridsvc.networks.overlay import NOBODY
 from gridsvc.networks.unified import ALTERNATIVES, HouseholdBounds, Proposal, largest, proposals
 from gridsvc.networks.unified_costs import FATES, ProposalCost, cost_of, fates, people_moved
 from gridsvc.networks.unified_ground import UnifiedGround
+from gridsvc.services.merging import UNIFIED
 
 Codes = NDArray[np.object_]
 Geometries = NDArray[np.object_]
-
-UNIFIED = "unified"
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ def unify_networks(
 ) -> NetworkReport:
     """Return the alternatives of one net for several networks.
 
-    Tables: ``costs`` of each alternative, ``networks`` with the costs in each network, ``grids`` with what becomes of each grid, ``crosswalk``,
+    Tables: ``costs`` of each alternative, ``changes`` with the costs in each network, ``grids`` with what becomes of each grid, ``crosswalk``,
     ``sums`` of the people given and placed. Layers: each alternative under its name, and ``NAME_moved`` where somebody changes grid.
 
     Parameters

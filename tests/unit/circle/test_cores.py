@@ -23,8 +23,14 @@ def test_every_part_is_done_once():
 
 
 def test_two_parts_are_done_at_the_same_time():
-    both = threading.Barrier(2, timeout=20)
-    on_all_cores(lambda _: both.wait(), range(2))
+    both, met = threading.Barrier(2, timeout=20), []
+
+    def work(part):
+        both.wait()  # breaks where the other part is not being done
+        met.append(part)
+
+    on_all_cores(work, range(2))
+    assert sorted(met) == [0, 1]
 
 
 def test_parts_may_have_parts_of_their_own():
