@@ -4,7 +4,9 @@
 
 Serves a folder with a database (default: the demo's, ``var``; ``benchmarks/tiles.py --keep DIR`` makes a whole city) and opens ``/`` in a browser of 1280 x 800
 with nothing cached, `--runs` times, then once more with what the browser kept. Medians: milliseconds from the beginning of the navigation, bytes over the
-network, CPU-seconds of the server and the database. *drawn* is when the map has all its tiles and has drawn them. Without a graphics card MapLibre draws by SwiftShader on the processor, beside the server: what
+network, CPU-seconds of the server and the database. *shown* is the first view: a frame after the picture of the whole area was in the
+page (borders and names of what the map begins with); *listed* is when the list beside it has what lies below; *drawn* is when the map has
+all its tiles and has drawn them. Without a graphics card MapLibre draws by SwiftShader on the processor, beside the server: what
 that takes is measured on a page that has the same library and an empty style, *empty map*.
 """
 
@@ -33,9 +35,14 @@ _MARKS = """() => { const n = performance.getEntriesByType('navigation')[0], p =
  const r = performance.getEntriesByType('resource').filter(e => e.name.includes('/api/'));
  return {answered: n.responseStart, received: n.responseEnd, dom: n.domContentLoadedEventEnd, painted: p ? p.startTime : NaN,
   last_answer: Math.max(...r.filter(e => !e.name.includes('/stream')).map(e => e.responseEnd)), requests: performance.getEntriesByType('resource').length + 1}; }"""
-_DRAWN = (
-    """() => { const m = window.gridsvcMap; return m && m.loaded() && m.areTilesLoaded() ? performance.now() : 0; }"""
-)
+# written down by the page itself: asking again and again from outside would take the time that is measured
+_WATCH = """(() => { const times = window.seenAt = {shown: 0, listed: 0, drawn: 0}, map = () => window.gridsvcMap;
+ const frame = () => { if (!times.shown && document.querySelector('#overview path') && document.querySelector('.tools')) {
+   times.shown = -1; requestAnimationFrame(() => setTimeout(() => { times.shown = performance.now(); })); }
+  if (!times.shown) requestAnimationFrame(frame); };
+ requestAnimationFrame(frame);
+ const timer = setInterval(() => { if (!times.listed && document.querySelector('#children > li[data-code]')) times.listed = performance.now();
+  if (map() && map().loaded() && map().areTilesLoaded()) { times.drawn = performance.now(); clearInterval(timer); } }, 20); })()"""
 _EMPTY = """async ([script, worker]) => { const began = performance.now(); const maplibre = await import(script); const loaded = performance.now();
  maplibre.setWorkerUrl(worker); const holder = document.createElement('div'); holder.style.cssText = 'position:fixed;inset:0;background:#fff'; document.body.append(holder);
  const map = new maplibre.Map({container: holder, style: {version: 8, sources: {}, layers: [{id: 'b', type: 'background', paint: {'background-color': '#eee'}}]}});
@@ -69,6 +76,7 @@ def view(browser: Browser, url: str, process: int, *, again: bool = False) -> di
     context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="zh-CN")
     try:
         page = context.new_page()
+        page.add_init_script(_WATCH)
         for _ in range(2 if again else 1):
             session = context.new_cdp_session(page)
             session.send("Network.enable")
@@ -87,11 +95,11 @@ def view(browser: Browser, url: str, process: int, *, again: bool = False) -> di
             )
             before = cpu_s(process)
             page.goto(url, wait_until="commit")
-            drawn, end = 0.0, time.monotonic() + 60
-            while not drawn and time.monotonic() < end:
-                drawn = page.evaluate(_DRAWN)
-            figures = page.evaluate(_MARKS) | {
-                "drawn": drawn,
+            end = time.monotonic() + 60
+            while not page.evaluate("window.seenAt.drawn") and time.monotonic() < end:
+                page.wait_for_timeout(100)
+            figures = page.evaluate(_MARKS) | page.evaluate("window.seenAt")
+            figures |= {
                 "first_tile": min(tiles, default=0.0) * 1000,
                 "last_tile": max(tiles, default=0.0) * 1000,
             }
@@ -129,15 +137,9 @@ def main() -> None:
     print(table(["visit", *names], rows))
     script, drawing = (statistics.median(one[k] for one in empty) for k in (0, 1))
     print(f"empty map: library loaded in {script:.0f} ms, drawn in {drawing:.0f} ms more")
-    print(goal("goal / drawn", WANTED_MS / medians["drawn"], 1.0, "{:.2f}"))
-    print(
-        goal(
-            "goal / drawn, less drawing an empty map",
-            WANTED_MS / max(1.0, medians["drawn"] - script - drawing),
-            1.0,
-            "{:.2f}",
-        )
-    )
+    print("shown, each visit: " + ", ".join(f"{one['shown']:.0f}" for one in first))
+    print(goal("goal / shown", WANTED_MS / medians["shown"], 1.0, "{:.2f}"))
+    print(goal("goal / drawn by the map", WANTED_MS / medians["drawn"], 1.0, "{:.2f}"))
     print(goal("goal / MB", WANTED_MB / medians["mb"], 1.0, "{:.2f}"))
 
 

@@ -161,7 +161,10 @@ def recent_reports(uow: UnitOfWork, *, since: datetime, until: datetime, enough:
 
 
 def extent(uow: UnitOfWork, *, at: datetime) -> dict[str, Any] | None:
-    """Return the topmost drawn division in scope with its bounds, where a map begins; None when nothing is imported."""
+    """Return where a map begins: the bounds of the topmost divisions in scope, None when nothing is imported.
+
+    Code and name are those of the division where it is one; of several, which no division above them holds, they are None.
+    """
     return Listings(uow.connection, uow.scope).extent(at=at)
 
 

@@ -1,6 +1,6 @@
 """Vector tiles for the map: checks what is asked, reads it from the store, holds what was read as long as it is right.
 
-Tiles of grids and divisions are held in the process, by scope, version of the grids, version of their shapes, and the time between
+Tiles of grids and divisions are held in the process (and whole outlines for the picture a page begins with), by scope, version of the grids, version of their shapes, and the time between
 two changes that was asked for. The versions are asked of the database for every tile, so that a change is never missed.
 """
 
@@ -10,16 +10,20 @@ import gzip
 import hashlib
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 from gridsvc.errors import NotFoundError, RequestInvalidError
 from gridsvc.services.grid_lookup import epoch_at
-from gridsvc.store.tiles import LAYERS, MAX_ZOOM, TileRepository
+from gridsvc.store.tiles import LAYERS, MAX_ZOOM, SHAPED_ZOOM, Outline, TileRepository
 from gridsvc.store.unit_of_work import UnitOfWork
 
 LAYER_NAMES = tuple(LAYERS)
+# those whose shapes are kept for each zoom
+SHAPED_LAYERS = tuple(name for name, layer in LAYERS.items() if layer.is_shaped)
 
 
 # held in each process. Unit: bytes, of tiles and what they compress to
@@ -49,16 +53,28 @@ class Tile:
         return len(self.content) + len(self.compressed or b"") + _ENTRY_BYTES
 
 
+@dataclass(frozen=True)
+class Outlines:
+    """What a drawing shows of each layer."""
+
+    layers: dict[str, list[Outline]]
+
+    @cached_property
+    def size(self) -> int:
+        """Unit: bytes, about."""
+        return sum(len(one.path) + _ENTRY_BYTES for outlines in self.layers.values() for one in outlines)
+
+
 @dataclass
 class _Held:
-    """Tiles of one state of grids and shapes, those asked for last; a tile of another state empties it first."""
+    """Tiles and outlines of one state of grids and shapes, those asked for last; a tile of another state empties it first."""
 
     state: tuple[str, str] = ("", "")
-    tiles: OrderedDict[tuple, Tile] = field(default_factory=OrderedDict)
+    tiles: OrderedDict[tuple, Any] = field(default_factory=OrderedDict)
     size: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def find(self, state: tuple[str, str], key: tuple) -> Tile | None:
+    def find(self, state: tuple[str, str], key: tuple) -> Any:
         with self.lock:
             if state != self.state:
                 return None
@@ -67,7 +83,7 @@ class _Held:
                 self.tiles.move_to_end(key)
             return found
 
-    def keep(self, state: tuple[str, str], key: tuple, tile: Tile) -> None:
+    def keep(self, state: tuple[str, str], key: tuple, tile: Tile | Outlines) -> None:
         size = tile.size
         with self.lock:
             if state != self.state:
@@ -116,6 +132,45 @@ def render_tile(
     held = _HELD.find(state, key)
     if held is None:
         held = _tile(repository.tile(layer, z, x, y, at=at))
+        _HELD.keep(state, key, held)
+    return held
+
+
+def map_outlines(
+    uow: UnitOfWork,
+    layers: Sequence[str],
+    z: int,
+    *,
+    at: datetime,
+    left: float,
+    top: float,
+    unit: float,
+    most: int,
+) -> Outlines:
+    """Return what is drawn of some layers at a zoom, whole and in scope, in units of a drawing: for a picture to be there before the map.
+
+    Parameters
+    ----------
+    layers
+        Of grids and divisions, the most important first.
+    left, top, unit
+        Where the drawing begins and how long its unit is. Unit: pixels of the zoom (`gridsvc.geo.map_pixels`).
+    most
+        How many shapes may be drawn; a layer that does not fit in what the ones before it have left is not drawn at all.
+    """
+    repository = TileRepository(uow.connection, uow.scope)
+    grids, shapes = repository.version()
+    grids, epoch = epoch_at(uow, grids, at)
+    state, key = (grids, shapes), ("outlines", *layers, z, left, top, unit, most, uow.scope, epoch)
+    held = _HELD.find(state, key)
+    if held is None:
+        drawn: dict[str, list[Outline]] = {}
+        for layer in layers:
+            found = repository.outlines(layer, z, at=at, left=left, top=top, unit=unit, most=most + 1)
+            if len(found) > most:
+                break
+            drawn[layer], most = found, most - len(found)
+        held = Outlines(drawn)
         _HELD.keep(state, key, held)
     return held
 

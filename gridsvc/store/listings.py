@@ -110,7 +110,7 @@ class Listings(Repository):
         return list(self.connection.execute(statement, {"scope": like_pattern(self.scope)}).scalars())
 
     def extent(self, *, at: datetime) -> dict[str, Any] | None:
-        """Return the topmost division in scope that has a boundary: code, name, level and bounds; None when there is none."""
+        """Return the bounds of the topmost divisions in scope that have a boundary, with code and name where it is one; None without any."""
         found = self._rows("extent", {"scope": like_pattern(self.scope), "at": at})
         return found[0] if found else None
 

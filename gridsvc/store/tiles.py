@@ -61,6 +61,17 @@ LAYERS: dict[str, TileLayer] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A grid or division as drawn for a zoom: SVG path data and the place of its name (divisions only), in units of the drawing."""
+
+    code: str
+    name: str
+    path: str
+    label_x: float | None
+    label_y: float | None
+
+
 class TileRepository(Repository):
     """Vector tiles. Streets and water are a map everybody may see; all else is cut to the scope."""
 
@@ -96,6 +107,26 @@ class TileRepository(Repository):
         if layer == "reports":
             bound["since"] = since
         return bytes(self.connection.execute(text(_statement(drawn.sql)), bound).scalar_one() or b"")
+
+    def outlines(
+        self, layer: str, z: int, *, at: datetime, left: float, top: float, unit: float, most: int
+    ) -> list[Outline]:
+        """Return what is in force of a layer of grids or divisions, as drawn for a zoom; at most ``most``, by code.
+
+        Empty while something of the layer waits to be drawn anew.
+
+        Parameters
+        ----------
+        left, top, unit
+            Where the drawing begins and how long its unit is. Unit: pixels of the zoom, y from the north.
+        """
+        drawn = LAYERS[layer]
+        bound = {"layer": layer, "z": z, "at": at, "scope": like_pattern(self.scope), "most": most}
+        bound |= {"left": left, "top": top, "unit": unit}
+        statement = sql_text("tile_outlines")
+        for word in ("table", "key"):
+            statement = statement.replace("{" + word + "}", _PLACED[drawn.sql][word])
+        return [Outline(*row) for row in self.connection.execute(text(statement), bound)]
 
 
 _ON_SURFACE = "ST_PointOnSurface(ST_Transform(ST_SetSRID(r.geom, 4326), 3857))"

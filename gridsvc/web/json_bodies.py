@@ -1,7 +1,7 @@
 """Strict JSON in, compact JSON out.
 
 In: only what RFC 8259 calls JSON (no NaN or Infinity, no key twice), only with a JSON content type, gzipped or plain. Out: UTF-8, no NaN,
-instants in UTC with ``Z``.
+instants in UTC with ``Z``; long answers gzipped for those who accept that.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
-from flask import Request, Response
+from flask import Request, Response, has_request_context
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from gridsvc.errors import RequestInvalidError
+from gridsvc.web.compressed_answers import FROM_BYTES, compressed
 
 NDJSON_TYPES = ("application/x-ndjson", "application/ndjson")
 _GZIP_ONLY = 31  # window bits of zlib: largest window, gzip header required
@@ -184,5 +185,6 @@ def json_answer(value: Any, status: int = 200, *, mimetype: str = "application/j
 
 
 def json_text_answer(text: str, status: int = 200, *, mimetype: str = "application/json") -> Response:
-    """Return JSON text as a response."""
-    return _Answer(text, status=status, content_type=mimetype)
+    """Return JSON text as a response, a long one compressed where the request accepts that."""
+    answer = _Answer(text, status=status, content_type=mimetype)
+    return compressed(answer) if len(text) >= FROM_BYTES and has_request_context() else answer

@@ -100,15 +100,15 @@ CanvasRenderingContext2D.prototype.fillText = function (...given) {
 
 
 @contextmanager
-def visiting(url: str, *, prepared: str = ""):
+def visiting(url: str, *, prepared: str = "", width: int = 1280, ready: str = READY):
     """Yield the command centre, opened and drawn; a script may prepare the page."""
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1280, "height": 800}, locale="zh-CN")
-        visit = Visit(page, url)
+        page = browser.new_page(viewport={"width": width, "height": 800}, locale="zh-CN")
+        visit = Visit(page, url.partition("/#")[0])
         page.add_init_script(prepared)
         page.goto(url)
-        visit.wait(READY)
+        visit.wait(ready)
         yield visit
         browser.close()
 
@@ -140,6 +140,63 @@ def test_grids_are_drawn_without_anything_from_elsewhere(visit):
 
     assert visit.complaints == []
     assert visit.fonts == []  # the machine has a Chinese one
+
+
+@pytest.fixture
+def drawn_town_url(town_database):
+    """Address of a server thread over the stored town, the shapes of its tiles drawn."""
+    engine = make_engine(town_database)
+    with UnitOfWork(engine) as uow:
+        renew_tile_shapes(uow)
+    engine.dispose()
+    with serving(town_database) as url:
+        yield url
+
+
+# where the picture ends, as places on the map
+PICTURE_ON_MAP = """(() => { const drawn = window.seen.box, corner = (x, y) => { const p = gridsvcMap.unproject([x, y]); return [p.lng, p.lat]; };
+return [...corner(drawn.left, drawn.bottom), ...corner(drawn.right, drawn.top)]; })()"""
+# remembers where the picture of the districts was on the map's part of the page, before it went
+WATCH_PICTURE = """new MutationObserver((_, watcher) => { const drawn = document.querySelector('#overview [data-layer=districts]'), map = document.getElementById('map');
+  if (!drawn || !document.querySelector('.tools')) return;
+  const box = drawn.getBoundingClientRect(), frame = map.getBoundingClientRect();
+  window.seen = {box: {left: box.left - frame.left, right: box.right - frame.left, top: box.top - frame.top, bottom: box.bottom - frame.top},
+   mapWas: !!window.gridsvcMap, listed: document.querySelectorAll('#overview text').length}; watcher.disconnect();
+}).observe(document, {childList: true, subtree: true});"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_picture_is_there_before_the_map_and_at_the_same_place(drawn_town_url, width):
+    with visiting(drawn_town_url, prepared=WATCH_PICTURE, width=width) as visit:
+        visit.wait("!document.getElementById('overview')")
+        page = visit.page
+        reach = page.evaluate("JSON.parse(document.getElementById('settings').textContent).extent")
+        west, south, east, north = page.evaluate(PICTURE_ON_MAP)
+
+        assert page.evaluate("window.seen.mapWas") is False
+        assert page.evaluate("window.seen.listed") >= 2
+        # two pixels: borders are drawn as wide as that
+        pixel = (reach["max_lon"] - reach["min_lon"]) / 300
+        found, wanted = (west, south, east, north), [reach[k] for k in ("min_lon", "min_lat", "max_lon", "max_lat")]
+        assert np.abs(np.subtract(found, wanted)).max() < 2 * pixel
+        assert visit.complaints == []
+
+
+def test_where_there_is_no_webgl_the_picture_stays_and_the_list_works(drawn_town_url):
+    no_webgl = """HTMLCanvasElement.prototype.getContext = ((get) => function (kind, ...rest) {
+      return kind.startsWith('webgl') ? null : get.call(this, kind, ...rest); })(HTMLCanvasElement.prototype.getContext)"""
+    with visiting(
+        drawn_town_url, prepared=no_webgl, ready="document.getElementById('notice').textContent !== ''"
+    ) as visit:
+        assert visit.page.locator("#overview").is_visible()
+        assert "WebGL" in visit.page.locator("#notice").inner_text()
+        visit.wait("document.querySelectorAll('#children > li').length === 2")
+
+
+def test_a_link_to_a_place_begins_there_without_the_picture(drawn_town_url):
+    with visiting(f"{drawn_town_url}/#16/30.5850/114.2600", prepared=WATCH_PICTURE) as visit:
+        assert visit.page.evaluate("!document.getElementById('overview')")
+        assert visit.page.evaluate("gridsvcMap.getZoom()") == 16
 
 
 @pytest.mark.slow

@@ -96,7 +96,7 @@ def test_the_page_is_compressed_and_asks_at_once_for_every_script_it_imports(tow
     imported, waiting = set(), [folder / "js/command_centre.js"]
     while waiting:
         script = waiting.pop()
-        for found in re.findall(r'from "(\.[^"]+)"', script.read_text(encoding="utf-8")):
+        for found in re.findall(r'(?:from |import\()"(\.[^"]+)"', script.read_text(encoding="utf-8")):
             path = (script.parent / found).resolve()
             if path not in imported:
                 imported.add(path)

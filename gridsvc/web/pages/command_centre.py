@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ from flask import Blueprint, Response, current_app, render_template, request, ur
 from flask_babel import gettext as _
 from markupsafe import escape
 
+from gridsvc.maps.overview import MOST_SHAPES, UNIT_PIXELS, Frame, Overview, layers_of_overview, overview_of
 from gridsvc.resources import content_dir
-from gridsvc.services import browsing
+from gridsvc.services import browsing, tiles
 from gridsvc.services.circles import circle_standards
 from gridsvc.services.data_sources import DataSources, read_sources
 from gridsvc.web.callers import caller, now, open_uow
-from gridsvc.web.compressed_pages import compressed
+from gridsvc.web.compressed_answers import compressed
 from gridsvc.web.json_bodies import instant_text, json_answer
 from gridsvc.web.localisation import html_language
 from gridsvc.web.pages.map_texts import map_texts
@@ -69,6 +70,18 @@ def attribution(sources: DataSources) -> list[str]:
     return lines
 
 
+def overview(uow: Any, extent: dict[str, Any] | None, *, at: datetime) -> Overview | None:
+    """Return the picture of all that is in scope at an instant; None where nothing is drawn yet."""
+    if extent is None:
+        return None
+    frame = Frame.of(*(extent[side] for side in ("min_lon", "min_lat", "max_lon", "max_lat")), tiles.SHAPED_ZOOM)
+    names = layers_of_overview(map_definition(), frame, tiles.SHAPED_LAYERS)
+    drawn = tiles.map_outlines(
+        uow, names, frame.z, at=at, left=frame.left, top=frame.top, unit=UNIT_PIXELS, most=MOST_SHAPES
+    )
+    return overview_of(map_definition(), frame, drawn.layers)
+
+
 @command_centre.get("/")
 def show() -> Response:
     """Return the page; what it draws comes from the tiles and the API."""
@@ -79,6 +92,7 @@ def show() -> Response:
         networks = browsing.list_networks(uow)
         circle_runs = browsing.list_circle_runs(uow)
         sources = read_sources(uow)
+        picture = overview(uow, extent, at=at)
         recent = browsing.recent_reports(uow, since=at - _RECENT, until=at, enough=_ENOUGH_REPORTS)
     local = at.astimezone(ZoneInfo(current_app.config["GRIDSVC_TIMEZONE"]))
     offset = local.strftime("%z")
@@ -106,7 +120,8 @@ def show() -> Response:
         },
     }
     who = caller()
-    page = render_template("command_centre.html", settings=settings, caller=who, here=request.full_path.rstrip("?"))
+    here = request.full_path.rstrip("?")
+    page = render_template("command_centre.html", settings=settings, caller=who, here=here, overview=picture)
     return compressed(Response(page, mimetype="text/html"))
 
 

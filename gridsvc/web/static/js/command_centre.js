@@ -1,6 +1,5 @@
 // The command centre's page: the map, the list beside it, and what happens between the two.
 
-import * as maplibre from "../vendor/maplibre-gl/maplibre-gl.mjs";
 import { FeatureCard } from "./feature_card.js";
 import { followEvents } from "./live_events.js";
 import { ShownLayers, showDensityKey, showLayerSwitch, showWalkKey } from "./layer_switch.js";
@@ -19,8 +18,12 @@ const ROOM = isWide ? { top: 60, bottom: 50, left: 40, right: 250 } : 24;
 const EMPTY = { type: "FeatureCollection", features: [] };
 const shown = new ShownLayers();
 const notice = document.getElementById("notice");
+const picture = document.getElementById("overview");
 let map = null;
 let parts = {};
+// what was asked of the map before it was there: where to be, and what to draw
+let wanted = null;
+const undrawn = new Map();
 let tool = "select";
 
 function tell(text, isError = false) {
@@ -36,7 +39,9 @@ const tellError = (error) => error.name !== "AbortError" && tell(texts.error.rep
 
 // --- the map -------------------------------------------------------------------------------------
 
-function startMap() {
+/** The map, once its library is here; lists, search and the picture of the whole do not wait for it. */
+async function startMap() {
+  const maplibre = await import("../vendor/maplibre-gl/maplibre-gl.mjs");
   maplibre.setWorkerUrl(new URL(urls.worker, location.href).href);
   const { style, parts: made } = buildStyle(settings, isVisible);
   parts = made;
@@ -45,7 +50,7 @@ function startMap() {
     container: "map",
     style,
     hash: true,
-    bounds: reach ? [[reach.min_lon, reach.min_lat], [reach.max_lon, reach.max_lat]] : [[73, 18], [135, 54]],
+    bounds: wanted ?? (reach ? bounds(reach) : [[73, 18], [135, 54]]),
     fitBoundsOptions: { padding: ROOM },
     localIdeographFontFamily: false,
     attributionControl: false,
@@ -69,6 +74,14 @@ function startMap() {
   started.on("error", (event) => event.error && tellTileError(event.error));
   started.on("click", onClick);
   started.on("mousemove", onMove);
+  started.on("zoomend", () => zoomed(started.getZoom()));
+  started.on("load", () => {
+    zoomed(started.getZoom());
+    for (const [source, data] of undrawn) draw(source, data);
+    undrawn.clear();
+  });
+  // the picture is of the first camera only
+  for (const event of ["idle", "movestart", "resize"]) started.once(event, () => picture?.remove());
   return started;
 }
 
@@ -83,11 +96,16 @@ function bounds(row) {
 
 function fly(row, maxZoom = 17) {
   const box = bounds(row);
-  if (box && map) map.fitBounds(box, { padding: ROOM, maxZoom, duration: 600 });
+  if (!box) return;
+  if (map) return map.fitBounds(box, { padding: ROOM, maxZoom, duration: 600 });
+  wanted = box;
+  picture?.remove();
 }
 
 function draw(source, data) {
-  map?.getSource(source)?.setData(data);
+  const drawn = map?.getSource(source);
+  if (drawn) drawn.setData(data);
+  else undrawn.set(source, data);
 }
 
 // --- choosing ------------------------------------------------------------------------------------
@@ -314,14 +332,6 @@ function tellLive(isLive) {
 const card = new FeatureCard(settings, { open: (network, code) => openGrid(network, code), close: () => draw("chosen", EMPTY) });
 const panel = new SidePanel(settings, { go: chooseDivision, open: (network, code) => openGrid(network, code) });
 
-try {
-  map = startMap();
-} catch {
-  tell(texts.noWebgl, true);
-}
-// for tests and for people who look inside with the browser's tools
-window.gridsvcMap = map;
-
 startInstant();
 startSearch(settings, (hit) => {
   if (hit.kind === "grid") {
@@ -336,11 +346,16 @@ const zoomed = showLayerSwitch(document.getElementById("layer-list"), settings, 
   map?.setLayoutProperty("density-fill", "visibility", isVisible("density") ? "visible" : "none");
 }, chooseWindow);
 if (!isWide) document.getElementById("layers").open = false;
-map?.on("zoomend", () => zoomed(map.getZoom()));
-map?.on("load", () => zoomed(map.getZoom()));
-const whenDrawn = map ? new Promise((resolve) => map.once("load", resolve)) : Promise.resolve();
-whenDrawn.then(loadCompliance);
-whenDrawn.then(loadDensity);
 panel.begin(settings.extent?.code ?? "");
+try {
+  map = await startMap();
+} catch {
+  tell(texts.noWebgl, true);
+}
+// for tests and for people who look inside with the browser's tools
+window.gridsvcMap = map;
+if (map) await new Promise((resolve) => map.once("load", resolve));
+loadCompliance();
+loadDensity();
 // the past does not change while one looks at it
-if (!settings.at) whenDrawn.then(() => followEvents(urls.api, { onChange: drawAnew, onLive: tellLive }));
+if (!settings.at) followEvents(urls.api, { onChange: drawAnew, onLive: tellLive });
