@@ -4,8 +4,7 @@
 
 Serves a folder with a database (default: the demo's, ``var``; ``benchmarks/tiles.py --keep DIR`` makes a whole city) and opens ``/`` in a browser of 1280 x 800
 with nothing cached, `--runs` times, then once more with what the browser kept. Medians: milliseconds from the beginning of the navigation, bytes over the
-network, CPU-seconds of the server and the database. *shown* is the first view: a frame after the picture of the whole area was in the
-page (borders and names of what the map begins with); *listed* is when the list beside it has what lies below; *drawn* is when the map has
+network, CPU-seconds of the server and the database. *shown* is the first view: the frame with the picture of the whole area has been drawn (borders and names of what the map begins with); *listed* is when the list beside it has what lies below; *drawn* is when the map has
 all its tiles and has drawn them. Without a graphics card MapLibre draws by SwiftShader on the processor, beside the server: what
 that takes is measured on a page that has the same library and an empty style, *empty map*.
 """
@@ -38,7 +37,7 @@ _MARKS = """() => { const n = performance.getEntriesByType('navigation')[0], p =
 # written down by the page itself: asking again and again from outside would take the time that is measured
 _WATCH = """(() => { const times = window.seenAt = {shown: 0, listed: 0, drawn: 0}, map = () => window.gridsvcMap;
  const frame = () => { if (!times.shown && document.querySelector('#overview path') && document.querySelector('.tools')) {
-   times.shown = -1; requestAnimationFrame(() => setTimeout(() => { times.shown = performance.now(); })); }
+   times.shown = -1; setTimeout(() => { times.shown = performance.now(); }); }
   if (!times.shown) requestAnimationFrame(frame); };
  requestAnimationFrame(frame);
  const timer = setInterval(() => { if (!times.listed && document.querySelector('#children > li[data-code]')) times.listed = performance.now();

@@ -41,6 +41,8 @@ const tellError = (error) => error.name !== "AbortError" && tell(texts.error.rep
 
 /** The map, once its library is here; lists, search and the picture of the whole do not wait for it. */
 async function startMap() {
+  // what is in the page is painted first
+  if (picture) await new Promise((painted) => requestAnimationFrame(() => setTimeout(painted)));
   const maplibre = await import("../vendor/maplibre-gl/maplibre-gl.mjs");
   maplibre.setWorkerUrl(new URL(urls.worker, location.href).href);
   const { style, parts: made } = buildStyle(settings, isVisible);
