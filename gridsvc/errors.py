@@ -258,6 +258,12 @@ class DatabaseUnavailableError(GridsvcError):
     code = "database-unavailable"
 
 
+class DatabaseBusyError(GridsvcError):
+    """All connections this process may have to the database are in use."""
+
+    code = "database-busy"
+
+
 class MigrationsBehindError(GridsvcError):
     """The database schema is older or newer than this program."""
 

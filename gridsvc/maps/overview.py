@@ -30,13 +30,13 @@ class Outlined(Protocol):
     """What is drawn of one grid or division: its name, SVG path data, and where its name stands (None: nowhere)."""
 
     @property
-    def name(self) -> str: ...  # noqa: D102
+    def name(self) -> str: ...
     @property
-    def path(self) -> str: ...  # noqa: D102
+    def path(self) -> str: ...
     @property
-    def label_x(self) -> float | None: ...  # noqa: D102
+    def label_x(self) -> float | None: ...
     @property
-    def label_y(self) -> float | None: ...  # noqa: D102
+    def label_y(self) -> float | None: ...
 
 
 @dataclass(frozen=True, slots=True)

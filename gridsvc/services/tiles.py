@@ -22,8 +22,9 @@ from gridsvc.store.tiles import LAYERS, MAX_ZOOM, SHAPED_ZOOM, Outline, TileRepo
 from gridsvc.store.unit_of_work import UnitOfWork
 
 LAYER_NAMES = tuple(LAYERS)
-# those whose shapes are kept for each zoom
+# those whose shapes are kept for each zoom, and the last zoom of these
 SHAPED_LAYERS = tuple(name for name, layer in LAYERS.items() if layer.is_shaped)
+LAST_SHAPED_ZOOM = SHAPED_ZOOM
 
 
 # held in each process. Unit: bytes, of tiles and what they compress to

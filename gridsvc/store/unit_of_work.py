@@ -8,7 +8,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from sqlalchemy import Connection, Engine, NestedTransaction, RootTransaction
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from gridsvc.errors import DatabaseBusyError
 from gridsvc.store.access import AccessRepository
 from gridsvc.store.audit import AuditRepository
 from gridsvc.store.basemap import (
@@ -90,7 +92,13 @@ class UnitOfWork:
         self.nearest_within_m = nearest_within_m
 
     def __enter__(self) -> Self:
-        self.connection = self._database.connect() if isinstance(self._database, Engine) else self._database
+        try:
+            self.connection = self._database.connect() if isinstance(self._database, Engine) else self._database
+        except PoolTimeoutError:
+            raise DatabaseBusyError(
+                "All connections to the database are in use.",
+                hint="Wait a moment and send it again; nothing was stored.",
+            ) from None
         self._begin()
         return self
 

@@ -63,6 +63,7 @@ STATUS: dict[type[refusals.GridsvcError], int] = {
     refusals.UploadsTooManyError: 429,
     refusals.SettingError: 500,
     refusals.DatabaseUnavailableError: 503,
+    refusals.DatabaseBusyError: 503,
     refusals.MigrationsBehindError: 503,
 }
 

@@ -74,7 +74,8 @@ def overview(uow: Any, extent: dict[str, Any] | None, *, at: datetime) -> Overvi
     """Return the picture of all that is in scope at an instant; None where nothing is drawn yet."""
     if extent is None:
         return None
-    frame = Frame.of(*(extent[side] for side in ("min_lon", "min_lat", "max_lon", "max_lat")), tiles.SHAPED_ZOOM)
+    west, south, east, north = (extent[side] for side in ("min_lon", "min_lat", "max_lon", "max_lat"))
+    frame = Frame.of(west, south, east, north, tiles.LAST_SHAPED_ZOOM)
     names = layers_of_overview(map_definition(), frame, tiles.SHAPED_LAYERS)
     drawn = tiles.map_outlines(
         uow, names, frame.z, at=at, left=frame.left, top=frame.top, unit=UNIT_PIXELS, most=MOST_SHAPES
