@@ -14,7 +14,9 @@ _M2_PER_HA = 10_000.0
 
 def narrow(name: str, table: pd.DataFrame) -> pd.DataFrame:
     """Return the table of that name for a terminal; those that are narrow already as they are."""
-    shaped = {"networks": _networks, "pairs": _pairs, "conflicts": _conflicts}.get(name)
+    shaped = {
+        "networks": _networks, "pairs": _pairs, "conflicts": _conflicts, "costs": _costs, "changes": _changes,
+    }.get(name)  # fmt: skip
     # alignments have a table of networks, too, with land moved in each
     if shaped is None or table.empty or (shaped is _networks and "gaps" not in table):
         return table
@@ -40,6 +42,46 @@ def _hectares(areas_m2: pd.Series) -> list[str]:
 
 def _percents(shares: pd.Series) -> list[str]:
     return [f"{share * 100:.1f}" for share in shares]
+
+
+def _counts(numbers: pd.Series) -> list[str]:
+    return ["-" if pd.isna(number) else f"{number:,.0f}" for number in numbers]
+
+
+def _kilometres(lengths_m: pd.Series) -> list[str]:
+    return ["-" if pd.isna(length) else f"{length / 1000:,.1f}" for length in lengths_m]
+
+
+def _costs(table: pd.DataFrame) -> pd.DataFrame:
+    """Return what alternatives cost with a column for each of them."""
+    rows = {
+        "grids": _counts(table["grids"]),
+        "  with new codes": _counts(table["new_codes"]),
+        "  below the household bounds": _counts(table["too_few"]),
+        "  above the household bounds": _counts(table["too_many"]),
+        "people": _counts(table["people"]),
+        "  who change grid in a network": _counts(table["people_moved"]),
+        "workers who change grid": _counts(table["workers_moved"]),
+        "border km": _kilometres(table["border_m"]),
+        "  where no network has one": _kilometres(table["border_undrawn_m"]),
+        "  off streets, walls and water": _kilometres(table["border_off_lines_m"]),
+        "  both": _kilometres(table["border_new_m"]),
+    }
+    width = max(map(len, rows))
+    shown = {
+        name: list(figures)
+        for name, figures in zip(table["alternative"], zip(*rows.values(), strict=True), strict=True)
+    }
+    return pd.DataFrame({"alternative": [f"{row:<{width}}" for row in rows], **shown})
+
+
+def _changes(table: pd.DataFrame) -> pd.DataFrame:
+    shown: Mapping[str, object] = {
+        "alternative": _short(table["alternative"]), "network": _short(table["network"]),
+        **{fate: _counts(table[fate]) for fate in ("grids", "kept", "unchanged", "merged", "split", "lost", "nested")},
+        "people moved": _counts(table["people_moved"]), "workers moved": _counts(table["workers_moved"]),
+    }  # fmt: skip
+    return pd.DataFrame(shown)
 
 
 def _networks(table: pd.DataFrame) -> pd.DataFrame:
