@@ -6,6 +6,7 @@ Zoom z has 2**z tiles each way of 4096 pixels each; x counts from the west, y fr
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,3 +31,14 @@ def lon_lat_to_mercator(lon_lat: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     lon, lat = np.radians(lon_lat[:, 0]), np.radians(lon_lat[:, 1])
     return np.column_stack([lon, np.arcsinh(np.tan(lat))]) * (HALF_WORLD / math.pi)
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A grid or division as a picture shows it: SVG path data and where its name stands (None: nowhere), in units of the picture."""
+
+    code: str
+    name: str
+    path: str
+    label_x: float | None
+    label_y: float | None

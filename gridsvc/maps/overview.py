@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from gridsvc.geo.map_pixels import EXTENT, HALF_WORLD, lon_lat_to_mercator, pixel_size
+from gridsvc.geo.map_pixels import EXTENT, HALF_WORLD, Outline, lon_lat_to_mercator, pixel_size
 
 # the room for the map on a screen of 1280 x 800, less what lies over its edges. Unit: CSS pixels
 _SCREEN = (680.0, 645.0)
@@ -24,19 +24,6 @@ _TILE = 512
 UNIT_PIXELS = EXTENT / _TILE / 2
 # what is drawn later by the map takes no time of the page: no more shapes than these
 MOST_SHAPES = 1500
-
-
-class Outlined(Protocol):
-    """What is drawn of one grid or division: its name, SVG path data, and where its name stands (None: nowhere)."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def path(self) -> str: ...
-    @property
-    def label_x(self) -> float | None: ...
-    @property
-    def label_y(self) -> float | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +109,7 @@ def layers_of_overview(definition: Mapping[str, Any], frame: Frame, shaped: Sequ
 
 
 def overview_of(
-    definition: Mapping[str, Any], frame: Frame, outlines: Mapping[str, Sequence[Outlined]]
+    definition: Mapping[str, Any], frame: Frame, outlines: Mapping[str, Sequence[Outline]]
 ) -> Overview | None:
     """Return the picture of what is drawn of each layer, None of nothing.
 
@@ -161,7 +148,7 @@ def _layer(layer: Mapping[str, Any], path: str, zoom: float) -> DrawnLayer:
 
 
 def _names(
-    layers: Sequence[Mapping[str, Any]], outlines: Mapping[str, Sequence[Outlined]], frame: Frame
+    layers: Sequence[Mapping[str, Any]], outlines: Mapping[str, Sequence[Outline]], frame: Frame
 ) -> list[DrawnName]:
     """Return the names that fit: those of the topmost layer first, none over another."""
     css = frame.unit_css_pixels

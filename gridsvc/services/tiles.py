@@ -17,8 +17,9 @@ from functools import cached_property
 from typing import Any
 
 from gridsvc.errors import NotFoundError, RequestInvalidError
+from gridsvc.geo.map_pixels import Outline
 from gridsvc.services.grid_lookup import epoch_at
-from gridsvc.store.tiles import LAYERS, MAX_ZOOM, SHAPED_ZOOM, Outline, TileRepository
+from gridsvc.store.tiles import LAYERS, MAX_ZOOM, SHAPED_ZOOM, TileRepository
 from gridsvc.store.unit_of_work import UnitOfWork
 
 LAYER_NAMES = tuple(LAYERS)

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from gridsvc.geo.map_pixels import EXTENT, HALF_WORLD, pixel_size
+from gridsvc.geo.map_pixels import EXTENT, HALF_WORLD, Outline, pixel_size
 from gridsvc.store.repository import Repository, like_pattern
 from gridsvc.store.sql_files import sql_text
 
@@ -59,17 +59,6 @@ LAYERS: dict[str, TileLayer] = {
     "reports": TileLayer("tiles_reports", 6, 14),
     "workers": TileLayer("tiles_workers", 11, 14),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Outline:
-    """A grid or division as drawn for a zoom: SVG path data and the place of its name (divisions only), in units of the drawing."""
-
-    code: str
-    name: str
-    path: str
-    label_x: float | None
-    label_y: float | None
 
 
 class TileRepository(Repository):

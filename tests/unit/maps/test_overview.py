@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gridsvc.geo.map_pixels import HALF_WORLD, pixel_size
+from gridsvc.geo.map_pixels import HALF_WORLD, Outline, pixel_size
 from gridsvc.maps.overview import UNIT_PIXELS, Frame, layers_of_overview, overview_of
 from gridsvc.resources import content_dir
 
@@ -19,7 +18,7 @@ SHAPED = ("districts", "street_offices", "communities", "grids_urban", "grids_so
 
 
 def outline(name="网格", x=10.0, y=10.0, path="M0 0 10 0 10 10Z"):
-    return SimpleNamespace(name=name, path=path, label_x=x, label_y=y)
+    return Outline("420103", name, path, x, y)
 
 
 def drawn(frame, **layers):
