@@ -95,10 +95,17 @@ def _refuse_shapes(name: str, codes: Codes, shapes: Geometries) -> None:
     bad = missing | ~np.isin(shapely.get_type_id(shapes), _POLYGONAL) | shapely.is_empty(shapes)
     if bad.any():
         at = int(np.flatnonzero(bad)[0])
-        what = "is missing" if missing[at] else f"is {shapely.to_wkt(shapes[at], trim=True)[:40]}"
+        kind = (
+            "missing"
+            if missing[at]
+            else "empty"
+            if shapely.is_empty(shapes[at])
+            else f"a {shapes[at].geom_type}, no polygon"
+        )
+        others = f" ({int(bad.sum())} such shapes in all)" if bad.sum() > 1 else ""
         raise GeometryError(
-            f"The shape of grid {codes[at]} of network {name} {what}, no polygon.",
-            hint="Draw it or leave it out.",
+            f"The shape of grid {codes[at]} of network {name} is {kind}{others}.",
+            hint="Draw it as a polygon or leave it out.",
             index=at,
         )
     if not np.isfinite(shapely.bounds(shapes)).all():

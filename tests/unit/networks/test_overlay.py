@@ -224,6 +224,25 @@ class TestRefusals:
         with pytest.raises(GridsvcError, match="no grids"):
             Net.of("n", [], [])
 
+    @pytest.mark.parametrize(
+        ("shape", "said"),
+        [
+            (None, "missing"),
+            (shapely.Polygon(), "empty"),
+            (
+                shapely.GeometryCollection([shapely.box(5, 0, 6, 1), shapely.Point(5, 5)]),
+                "a GeometryCollection, no polygon",
+            ),
+        ],
+    )
+    def test_what_is_wrong_with_a_shape_is_said_and_how_many_there_are(self, shape, said):
+        box = shapely.box(0, 0, 1, 1)
+        with pytest.raises(GeometryError) as refused:
+            Net.of("n", ["A", "B"], [box, shape])
+        assert refused.value.message == f"The shape of grid B of network n is {said}."
+        with pytest.raises(GeometryError, match=r"\(2 such shapes in all\)"):
+            Net.of("n", ["A", "B", "C"], [box, shape, shape])
+
     def test_a_bow_tie_is_mended_and_said(self):
         made = Net.of("n", ["A"], [shapely.Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])])
 
