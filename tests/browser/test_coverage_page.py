@@ -195,6 +195,7 @@ def test_the_small_map_follows_and_leads(opened):
     assert frame.get_attribute("d") != zoomed
 
 
+@pytest.mark.slow
 def test_the_map_is_saved_as_a_picture_without_any_network(opened, tmp_path):
     with opened.expect_download() as saved:
         opened.click("#gs-image")

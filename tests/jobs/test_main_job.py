@@ -99,6 +99,7 @@ def check_no_building_cut(units: np.ndarray, buildings: np.ndarray) -> None:
     assert np.allclose(held, shapely.area(buildings), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_made_up_street_becomes_a_working_district_and_a_second_run_changes_nothing(app, tmp_path: Path):
     synthesise_to_folder(tmp_path / "town", scale="street", seed=5)
     dataset = read_dataset(tmp_path / "town")
