@@ -51,6 +51,7 @@ def check_grids(batch: Batch, uow: UnitOfWork, options: ImportOptions) -> pd.Dat
     frame["households"] = whole_numbers(batch, "households", 0)
     frame["population"] = whole_numbers(batch, "population", 0)
     frame["geometry"] = as_multipolygons(batch.geometry)
+    _count_residents(batch, uow, frame)
     return frame
 
 
@@ -75,6 +76,24 @@ def store_grids(uow: UnitOfWork, frame: pd.DataFrame, options: ImportOptions) ->
         _, inserted, same = uow.redraws.approve(redraw, options.actor, options.at, options.at, checks[district])
         stored, unchanged = stored + inserted, unchanged + same
     return stored, unchanged, checks
+
+
+def _count_residents(batch: Batch, uow: UnitOfWork, frame: pd.DataFrame) -> None:
+    """Fill in who lives in grids of which the file says nothing, from the residences stored: each counts where its inner point is."""
+    silent = np.isnan(batch.number("households")) & np.isnan(batch.number("population"))
+    where = np.flatnonzero(batch.good & silent)
+    # of grids that meet in a point, the smallest code has it
+    where = where[np.argsort(frame["code"].to_numpy(dtype=str)[where], kind="stable")]
+    tree = shapely.STRtree(batch.geometry[where])
+    for district in sorted(set(frame["code"].str[:_DISTRICT_DIGITS].iloc[where])):
+        homes = uow.residences.list(district, columns=("households", "population"))
+        home, grid = tree.query(shapely.point_on_surface(homes.geometry.to_numpy()), predicate="intersects")
+        order = np.lexsort((grid, home))
+        home, first = np.unique(home[order], return_index=True)
+        held = where[grid[order][first]]
+        for name in ("households", "population"):
+            counted = np.bincount(held, weights=homes[name].to_numpy(dtype=float)[home], minlength=len(frame))
+            frame[name] += counted.astype(np.int64)
 
 
 def _check_codes(batch: Batch, codes: np.ndarray) -> None:

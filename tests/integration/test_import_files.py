@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
-from factories.stored_town import START, community_box, division_frame, grid_frame
+from factories.stored_town import START, community_box, division_frame, grid_frame, residence_frame
 
 from gridsvc.errors import RequestInvalidError
 from gridsvc.geo.datums import convert
@@ -233,6 +233,36 @@ def test_grids_come_in_force_as_an_imported_redraw(town, tmp_path):
     assert result.counts["420103"]["gap_area_m2"] == 0.0
     assert list(zip(redraws["origin"], redraws["state"], strict=True)) == [("imported", "approved")]
     assert len(town.grids.list("security", at=START)) == 4
+
+
+def test_grids_of_which_the_file_says_nothing_get_who_lives_in_them(town, tmp_path):
+    town.residences.put_frame(residence_frame(), at=START)
+    path = tmp_path / "police.parquet"
+    frame = grid_frame(network="security", kind="security")
+    frame[["code", "name", "geometry"]].to_crs("EPSG:4326").to_parquet(path)
+    import_file(town, "grids", path, datum="file", valid_from=START, network="security", actor="test")
+
+    stored = town.grids.list("security", at=START)
+    homes = town.residences.list()
+    inside = [
+        homes[shapely.contains(shape, shapely.point_on_surface(homes.geometry.to_numpy()))] for shape in stored.geometry
+    ]
+    assert list(stored["households"]) == [int(each["households"].sum()) for each in inside]
+    assert list(stored["population"]) == [int(each["population"].sum()) for each in inside]
+    assert stored["households"].sum() == 8 * 30 and (stored["households"] == 0).any()
+
+
+def test_what_a_file_says_of_its_grids_is_kept(town, tmp_path):
+    town.residences.put_frame(residence_frame(), at=START)
+    path = tmp_path / "police.parquet"
+    frame = grid_frame(network="security", kind="security").assign(households=7)
+    frame.loc[0, "households"] = 0
+    frame[["code", "households", "geometry"]].to_crs("EPSG:4326").to_parquet(path)
+    import_file(town, "grids", path, datum="file", valid_from=START, network="security", actor="test")
+
+    stored = town.grids.list("security", at=START)
+    assert list(stored["households"]) == [0, *[7] * (len(stored) - 1)]
+    assert set(stored["population"]) == {0}
 
 
 def test_gaps_between_imported_grids_are_reported_not_refused(town, tmp_path):
