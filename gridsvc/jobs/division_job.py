@@ -8,7 +8,6 @@ cluster the same function runs wherever the cluster likes. A process that dies t
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -20,7 +19,7 @@ from typing import Any
 from gridsvc.bootstrap import App, connect_app
 from gridsvc.errors import GridsvcError
 from gridsvc.progress import SILENT, Progress
-from gridsvc.services.division_run import DIVIDE_STEP, behave_as_helper
+from gridsvc.services.division_run import DIVIDE_STEP
 from gridsvc.services.division_runs import (
     DivisionOrder,
     DivisionRunResult,
@@ -34,6 +33,7 @@ from gridsvc.services.division_runs import (
     resume_run,
     summed,
 )
+from gridsvc.services.helper_processes import behave_as_helper, helper_context
 from gridsvc.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -204,8 +204,7 @@ class _Helper:
 
 def _side_by_side(app: App, run: Run, processes: int, progress: Progress) -> Iterator[PartOutcome]:
     """Yield the outcome of each part as it is there, ``processes`` at a time, the largest first."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["gridsvc.services.division_runs"])
+    context = helper_context("gridsvc.services.division_runs")
     waiting = [_task(app, run, part) for part in run.missing]
     progress.start(DIVIDE_STEP, sum(part.communities for part in run.missing))
     helpers: dict[Connection, _Helper] = {}

@@ -7,7 +7,6 @@ answer; when all are there they are put together. Which process did which block 
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -25,7 +24,7 @@ from gridsvc.errors import (
 )
 from gridsvc.formats.row_blocks import BLOCK_ROWS
 from gridsvc.progress import SILENT, Progress
-from gridsvc.services.division_run import behave_as_helper
+from gridsvc.services.helper_processes import behave_as_helper, helper_context
 from gridsvc.services.locating_files import STEP, LocatedFile, LocateOrder, check_order, locate_file
 from gridsvc.services.locating_runs import LocatingRun, discard_run, finish_run, keep_grids, locate_task, open_run
 
@@ -112,8 +111,7 @@ def _done(run: LocatingRun, missing: list[int], processes: int, dask: str | None
 
 
 def _side_by_side(run: LocatingRun, missing: list[int], processes: int) -> Iterator[int]:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["gridsvc.services.locating_runs"])
+    context = helper_context("gridsvc.services.locating_runs")
     helpers = min(processes, len(missing))
     with ProcessPoolExecutor(helpers, mp_context=context, initializer=behave_as_helper) as pool:
         futures = [pool.submit(locate_task, run.task(number)) for number in missing]

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
 import shapely
@@ -20,6 +15,7 @@ from gridsvc.division.keeping import FormerDivision, divide_again
 from gridsvc.division.unit_targets import unit_targets, weigh_ground
 from gridsvc.errors import GridsvcError
 from gridsvc.progress import Progress
+from gridsvc.services.helper_processes import behave_as_helper, helper_context
 
 KINDS = ("unit", "governance")
 _Task = TypeVar("_Task")
@@ -54,7 +50,11 @@ class Crew:
 
     def __enter__(self) -> Crew:
         if self._processes > 1:
-            self._pool = ProcessPoolExecutor(self._processes, mp_context=_context(), initializer=behave_as_helper)
+            self._pool = ProcessPoolExecutor(
+                self._processes,
+                mp_context=helper_context("gridsvc.services.division_run"),
+                initializer=behave_as_helper,
+            )
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -130,23 +130,3 @@ class TargetTask:
 
 def _targets_of_one(task: TargetTask) -> Floats:
     return unit_targets(task.grids, weigh_ground(task.community, task.rules))
-
-
-def _context() -> Any:
-    """Return a way of starting processes that is safe in a server with threads and connections; modules are loaded once."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["gridsvc.services.division_run"])
-    return context
-
-
-def behave_as_helper() -> None:
-    """Leave Ctrl-C to the process that started this one, and end at once when that process is gone, killed or not."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)

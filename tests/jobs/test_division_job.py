@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -366,14 +367,18 @@ def test_a_killed_helper_takes_only_its_district_with_it(app, put, command):
 @pytest.mark.slow
 def test_ctrl_c_ends_all_processes_and_says_how_to_go_on(app, put, command):
     put(districts=9)
-    stopped = command("--draft", "--processes", "2")
-    wait_until(lambda: done_parts(app))
-    helpers = stopped.helpers()
-    for pid in [stopped.process.pid, *helpers]:  # as the terminal does
-        os.kill(pid, signal.SIGINT)
-    _, said = stopped.process.communicate(timeout=60)
+    with app.unit_of_work() as somebody:
+        # somebody divides the last district, so that the run is not over before it is stopped
+        somebody.division_runs.wait_for_turn(district_codes(9)[-1])
+        stopped = command("--draft", "--processes", "2")
+        wait_until(lambda: done_parts(app))
+        helpers = stopped.helpers()
+        for pid in [stopped.process.pid, *helpers]:  # as the terminal does
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGINT)
+        _, said = stopped.process.communicate(timeout=60)
 
-    assert stopped.process.returncode == 130
+    assert stopped.process.returncode == 130, said
     assert f"gridsvc divide {CITY} --resume" in said and "Traceback" not in said
     wait_until(lambda: not any(is_alive(pid) for pid in helpers), 30.0)
     assert len(redraws(app)) == len(done_parts(app)) < 9
