@@ -105,7 +105,7 @@ def layers_of_overview(definition: Mapping[str, Any], frame: Frame, shaped: Sequ
     """Return the layers a map of the frame begins with that have shapes, the topmost, which is the coarsest, first."""
     wanted = [one for one in definition["layers"] if one.get("tiles") in shaped and _is_first(one)]
     wanted.sort(key=lambda one: -one["order"])
-    return [one["tiles"] for one in wanted if one["min_zoom"] <= frame.zoom]
+    return [one["tiles"] for one in wanted if one["line"].get("min_zoom", one["min_zoom"]) <= frame.zoom]
 
 
 def overview_of(

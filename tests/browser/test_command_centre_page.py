@@ -370,7 +370,7 @@ def test_the_documentation_page_shows_the_api_without_anything_from_elsewhere(vi
 
 # what is drawn at a zoom of the page (tiles of 512 pixels: one less than the zoom of layers.json)
 SEEN = {
-    "districts-line": range(8, 17), "street_offices-line": range(8, 17), "communities-line": range(9, 17), "grids_social-line": range(12, 17),
+    "districts-line": range(8, 17), "street_offices-line": range(8, 17), "communities-line": range(10, 17), "grids_social-line": range(12, 17),
 }  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 import { FeatureCard } from "./feature_card.js";
 import { followEvents } from "./live_events.js";
 import { ShownLayers, showDensityKey, showLayerSwitch, showWalkKey } from "./layer_switch.js";
-import { NETWORK_LAYERS, buildStyle, densityColour, tileAddress } from "./map_style.js";
+import { COMMUNITY_CLICK_ZOOM, NETWORK_LAYERS, buildStyle, densityColour, tileAddress } from "./map_style.js";
 import { startSearch } from "./place_search.js";
 import { readDensity, sinceOf } from "./report_density.js";
 import { ask } from "./server.js";
@@ -214,7 +214,7 @@ function onClick(event) {
   if (sign) return openSign(sign);
   const [grid] = at(event.point, NETWORK_LAYERS);
   if (grid && map.getZoom() >= 14) return openGrid(grid.layer.source.replace("grids_", ""), grid.properties.code, { move: false });
-  const deeper = map.getZoom() < 12.5 ? ["street_offices", "districts"] : ["communities", "street_offices", "districts"];
+  const deeper = map.getZoom() < COMMUNITY_CLICK_ZOOM ? ["street_offices", "districts"] : ["communities", "street_offices", "districts"];
   const found = deeper.map((id) => at(event.point, [id])[0]).find(Boolean);
   if (found) return panel.show(found.properties.code);
   return grid ? openGrid(grid.layer.source.replace("grids_", ""), grid.properties.code, { move: false }) : undefined;

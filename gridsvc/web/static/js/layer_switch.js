@@ -1,7 +1,7 @@
 // The list of layers: which are shown, what their signs mean, from which zoom they are drawn.
 
 import { drawing, element } from "./elements.js";
-import { complianceColours, networkColours, pageLayers, POINT_ZOOM, walkColours } from "./map_style.js";
+import { POINT_ZOOM, borderZoom, complianceColours, networkColours, pageLayers, walkColours } from "./map_style.js";
 import { WINDOWS, windowNote } from "./report_density.js";
 
 const KEY = "gridsvc-layers";
@@ -140,7 +140,7 @@ export function showLayerSwitch(place, settings, shown, change, chooseWindow) {
   }
   place.append(element("fieldset", { id: "walk-key", hidden: true }));
   return (zoom) => {
-    rows.forEach((row, layer) => row.classList.toggle("is-too-far", zoom < layer.min_zoom));
+    rows.forEach((row, layer) => row.classList.toggle("is-too-far", zoom < (layer.line && !layer.compliance ? borderZoom(layer) : layer.min_zoom)));
     document.getElementById("density-key").hidden = zoom >= POINT_ZOOM;
     document.getElementById("point-key").hidden = zoom < POINT_ZOOM;
   };

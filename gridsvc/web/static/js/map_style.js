@@ -5,6 +5,9 @@ import { FONT, fontFaces } from "./local_font.js";
 export const NETWORK_LAYERS = ["grids_urban", "grids_social", "grids_security", "grids_unified"];
 const RAMP = ["#d94f3d", "#f0a04b", "#f3dc82", "#8cc08a", "#1f8a70"];
 
+/** From this zoom on a click means the community; farther away the street office or district. */
+export const COMMUNITY_CLICK_ZOOM = 12.5;
+
 /** Colour of each network, as its grids' borders are drawn. */
 export function networkColours(definition) {
   const grids = definition.layers.filter((layer) => layer.network);
@@ -48,11 +51,15 @@ const common = (layer, part) => ({
 function fillLayer(layer) {
   const colour = layer.classes ? matched(layer.classes, (c) => c.color, layer.fill.color) : layer.fill.color;
   // transparent fills stay: they make the inside of a grid answer a click
-  return { ...common(layer, "fill"), type: "fill", paint: { "fill-color": colour, "fill-opacity": layer.fill.opacity } };
+  const minzoom = layer.id === "communities" ? COMMUNITY_CLICK_ZOOM : layer.min_zoom;
+  return { ...common(layer, "fill"), minzoom, type: "fill", paint: { "fill-color": colour, "fill-opacity": layer.fill.opacity } };
 }
 
 // at the overview grids are a fine net under the borders of divisions
 const thinFar = (layer) => (layer.network ? layer.line.width.map(([zoom, value]) => [zoom, zoom <= 13 ? value * 0.5 : value]) : layer.line.width);
+
+/** From which zoom on borders of a layer are drawn; communities are coloured from farther away, where their borders would be a grey net. */
+export const borderZoom = (layer) => layer.line.min_zoom ?? layer.min_zoom;
 
 function lineLayer(layer) {
   const paint = {
@@ -61,7 +68,7 @@ function lineLayer(layer) {
     "line-opacity": layer.network ? byZoom([[13, 0.5], [15, 1]], layer.line.opacity ?? 1) : layer.line.opacity ?? 1,
   };
   if (layer.line.dash) paint["line-dasharray"] = layer.line.dash;
-  return { ...common(layer, "line"), type: "line", paint, layout: { "line-join": "round", "line-cap": layer.line.dash ? "butt" : "round" } };
+  return { ...common(layer, "line"), minzoom: borderZoom(layer), type: "line", paint, layout: { "line-join": "round", "line-cap": layer.line.dash ? "butt" : "round" } };
 }
 
 const halo = (definition, width = 1.4) => ({
