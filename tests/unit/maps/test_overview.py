@@ -38,9 +38,12 @@ def test_a_frame_holds_its_bounds_at_a_zoom_where_they_fit_the_screen(lon, lat, 
 
 
 def test_a_city_begins_with_its_divisions_and_a_district_with_its_grids():
-    city, district = Frame.of(114.0, 30.3, 114.7, 30.9, 16), Frame.of(114.25, 30.58, 114.29, 30.62, 16)
+    city, part, district = (Frame.of(114.0, 30.3, 114.0 + wide, 30.3 + wide, 16) for wide in (0.7, 0.2, 0.04))
 
-    assert layers_of_overview(DEFINITION, city, SHAPED) == ["districts", "street_offices", "communities"]
+    assert layers_of_overview(DEFINITION, city, SHAPED) == ["districts", "street_offices"]
+    # colours of communities begin at 9, their borders at 10
+    assert 9 < city.zoom < 10 < part.zoom < 12
+    assert layers_of_overview(DEFINITION, part, SHAPED) == ["districts", "street_offices", "communities"]
     assert layers_of_overview(DEFINITION, district, SHAPED)[-1] == "grids_social"
 
 
