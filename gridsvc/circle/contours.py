@@ -116,6 +116,8 @@ def _walk_around(
     while True:
         low, high = values[in_row, in_column], values[out_row, out_column]
         share = (level - low) / (high - low)
+        if count + 1 >= len(coords):
+            raise ValueError("a border does not close: a value is not finite")
         coords[count, 0] = x[in_column] + share * (x[out_column] - x[in_column])
         coords[count, 1] = y[in_row] + share * (y[out_row] - y[in_row])
         count += 1
@@ -128,7 +130,8 @@ def _walk_around(
         left_in, right_in = values[left_row, left_column] <= level, values[right_row, right_column] <= level
         turns_right = right_in
         if right_in and not left_in:  # crosswise
-            four = low + high + values[left_row, left_column] + values[right_row, right_column]
+            # summed so that it rounds alike from whichever side a border comes: else borders would never close
+            four = (low + values[right_row, right_column]) + (high + values[left_row, left_column])
             turns_right = four <= 4.0 * level
         if turns_right:
             in_row, in_column = right_row, right_column

@@ -80,3 +80,34 @@ def test_values_hardly_above_and_below_the_level_make_valid_areas():
         area = level_area(*_ground(values), 300.0)
         assert area.is_valid
         assert all(part.area > 0 for part in area.geoms)
+
+
+# squares crosswise whose mean is the level, but for rounding: the sum of the four depends on where one begins
+TIES = [
+    (0.05, 0.05, 0.45, 0.65, 0.3),
+    (0.05, 0.25, 0.55, 0.35, 0.3),
+    (0.05, 0.05, 0.55, 0.95, 0.4),
+    (0.05, 0.15, 0.35, 0.65, 0.3),
+]
+
+
+@pytest.mark.parametrize(("low", "low_too", "high", "high_too", "level"), TIES)
+def test_a_square_whose_mean_is_the_level_is_cut_the_same_from_either_side(low, low_too, high, high_too, level):
+    square = np.pad(np.array([[low, high], [high_too, low_too]]), 1, constant_values=HIGH)
+    parts = set()
+    for turned in (square, square[::-1], square[:, ::-1], square.T, square[::-1, ::-1]):
+        area = level_area(*_ground(np.ascontiguousarray(turned)), level)
+        assert area.is_valid
+        parts.add(len(area.geoms))
+    assert len(parts) == 1
+
+
+@given(st.integers(1, 9), st.lists(st.integers(0, 9), min_size=36, max_size=36))
+def test_fields_full_of_ties_are_contoured(tenths, values):
+    # every square crosswise: low and high in turns
+    level = tenths / 10.0
+    field = np.array(values, dtype=float).reshape(6, 6)
+    crosswise = (np.indices((6, 6)).sum(axis=0) % 2).astype(bool)
+    field = np.where(crosswise, level + 0.05 + field / 10.0, level - 0.05 - field / 10.0)
+    area = level_area(*_ground(np.pad(field, 1, constant_values=HIGH)), level)
+    assert area.is_valid and not area.is_empty
