@@ -240,6 +240,11 @@ def test_a_run_of_unknown_rules_is_not_resumed(app, put):
 # ------------------------------------------------------------------------------------------------ killed and stopped
 
 
+def hear_ctrl_c():
+    """Undo what a shell does to what it runs in the background, and a test run with it: Ctrl-C is ignored there."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Command:
     """``gridsvc divide CITY`` as a process of its own."""
 
@@ -247,7 +252,12 @@ class Command:
         environment = {**os.environ, "GRIDSVC_DATABASE_URL": url}
         arguments = [sys.executable, "-m", "gridsvc.cli.main", "divide", CITY, "--at", AT.isoformat(), *options]
         self.process = subprocess.Popen(
-            arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            arguments,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=hear_ctrl_c,
         )
 
     def helpers(self):

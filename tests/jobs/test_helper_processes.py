@@ -19,6 +19,8 @@ def work():
     print("worked", flush=True)
 
 if __name__ == "__main__":
+    # also where a shell runs the tests in the background, which ignores Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     from gridsvc.services.helper_processes import helper_context
     helper = helper_context("gridsvc.progress").Process(target=work)
     helper.start()
