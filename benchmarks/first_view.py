@@ -12,6 +12,7 @@ that takes is measured on a page that has the same library and an empty style, *
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import statistics
 import sys
@@ -137,7 +138,7 @@ def main() -> None:
     script, drawing = (statistics.median(one[k] for one in empty) for k in (0, 1))
     print(f"empty map: library loaded in {script:.0f} ms, drawn in {drawing:.0f} ms more")
     print("shown, each visit: " + ", ".join(f"{one['shown']:.0f}" for one in first))
-    print(goal("goal / shown", WANTED_MS / medians["shown"], 1.0, "{:.2f}"))
+    print(goal("goal / shown", WANTED_MS / (medians["shown"] or math.inf), 1.0, "{:.2f}"))
     print(goal("goal / drawn by the map", WANTED_MS / medians["drawn"], 1.0, "{:.2f}"))
     print(goal("goal / MB", WANTED_MB / medians["mb"], 1.0, "{:.2f}"))
 
